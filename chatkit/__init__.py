@@ -1,0 +1,48 @@
+"""Run the Chat Completions lessons with no key and no network, against recorded responses."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatkit import models as models
+    from chatkit.errors import BudgetExceeded as BudgetExceeded
+    from chatkit.errors import ChatkitError as ChatkitError
+    from chatkit.errors import MissingRecording as MissingRecording
+    from chatkit.errors import NetworkBlocked as NetworkBlocked
+    from chatkit.session import start as start
+    from chatkit.session import stop as stop
+
+_HOMES = {
+    "BudgetExceeded": "errors",
+    "ChatkitError": "errors",
+    "MissingRecording": "errors",
+    "NetworkBlocked": "errors",
+    "models": "models",
+    "start": "session",
+    "stop": "session",
+}
+__all__ = [
+    "BudgetExceeded",
+    "ChatkitError",
+    "MissingRecording",
+    "NetworkBlocked",
+    "models",
+    "start",
+    "stop",
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'chatkit' has no attribute {name!r}")
+    home = importlib.import_module(f"chatkit.{_HOMES[name]}")
+    value = home if name == _HOMES[name] else getattr(home, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

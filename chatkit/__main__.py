@@ -1,0 +1,7 @@
+"""`python -m chatkit`: the command line."""
+
+import sys
+
+from chatkit.cli import main
+
+sys.exit(main())

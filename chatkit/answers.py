@@ -1,0 +1,64 @@
+"""Scripted answers for `input()`, so that a cell that asks a person also runs without one."""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from chatkit.errors import ChatkitError
+from chatkit.messages import say
+
+Answers = Mapping[str, str | Sequence[str]]
+
+
+class Script:
+    """Prompts and their answers; a prompt asked several times takes a list."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = {
+            prompt: [given] if isinstance(given, str) else list(given) for prompt, given in answers.items()
+        }
+        self._repeats = {prompt for prompt, given in answers.items() if isinstance(given, str)}
+        self._asked: dict[str, int] = {}
+        self._undo: Callable[[], None] = lambda: None
+
+    def rewind(self) -> None:
+        self._asked.clear()
+
+    def install(self) -> None:
+        """Answer `input()` from the script: a person is asked first, a headless run echoes."""
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        kernel = getattr(shell, "kernel", None)
+        if kernel is not None:
+            ask = kernel.raw_input
+            kernel.raw_input = self._asker(ask, lambda: kernel._allow_stdin)
+            self._undo = lambda: vars(kernel).pop("raw_input", None)
+        else:
+            real = builtins.input
+            builtins.input = self._asker(real, lambda: sys.stdin is not None and sys.stdin.isatty())
+            self._undo = lambda: setattr(builtins, "input", real)
+
+    def uninstall(self) -> None:
+        self._undo()
+
+    def _asker(self, ask: Callable[[Any], str], someone_there: Callable[[], bool]) -> Callable[..., str]:
+        def asker(prompt: object = "") -> str:
+            if str(prompt) not in self._answers:
+                return ask(prompt)
+            scripted = self._next(str(prompt))
+            if someone_there():
+                return ask(prompt) or scripted
+            print(f"{prompt}{scripted}")
+            return scripted
+
+        return asker
+
+    def _next(self, prompt: str) -> str:
+        given = self._answers[prompt]
+        index = 0 if prompt in self._repeats else self._asked.get(prompt, 0)
+        self._asked[prompt] = index + 1
+        if index >= len(given):
+            raise ChatkitError(say("answers_exhausted", prompt=prompt, n=len(given)))
+        return given[index]

@@ -1,0 +1,113 @@
+"""Write a reply by hand, in the API's wire format, for a request that cannot be sent."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import random
+from typing import Any
+
+from chatkit import tokens
+from chatkit.recordings import Json, Record, Request, key_of, make, text_of
+
+Reply = str | dict[str, Any]
+
+
+def parse(text: str) -> list[Reply]:
+    """Return the takes that a maintainer typed: plain text, or JSON for anything but a plain reply.
+
+    A JSON object with `status` is a whole response in the recording's form. One without may hold `reply`,
+    `message` (fields of the assistant's message), `finish_reason` and `reasoning_tokens`. A JSON list
+    holds several takes.
+    """
+    plain = text.strip("\n")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return [plain]
+    takes = value if isinstance(value, list) else [value]
+    return takes if takes and all(_is_shaped(take) for take in takes) else [plain]
+
+
+def _is_shaped(take: Json) -> bool:
+    return isinstance(take, dict) and bool(take.keys() & {"status", "fault", "reply", "message"})
+
+
+def record(request: Request, replies: list[Reply], *, by: str, why: str, constructed: bool = False) -> Record:
+    """Return an `authored` record that answers a request with these takes."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    source = {"kind": "authored", "by": by, "recorded": today.isoformat(), "why": why}
+    key = key_of(request)
+    responses = [{"take": n, **_response(request, reply, f"{key}-{n}", today)} for n, reply in enumerate(replies, 1)]
+    return make(request, source, responses, constructed=constructed)
+
+
+def _response(request: Request, reply: Reply, name: str, today: datetime.date) -> Json:
+    given: dict[str, Any] = {"reply": reply} if isinstance(reply, str) else reply
+    if "status" in given or "fault" in given:
+        head = {} if "fault" in given else {"ms": 180, "headers": {"content-type": "application/json"}}
+        return {**head, **given}
+    body = request["json"]
+    text = given.get("reply")
+    message = {"role": "assistant", "content": text, "refusal": None, "annotations": [], **given.get("message", {})}
+    finish = given.get("finish_reason", "tool_calls" if "tool_calls" in message else "stop")
+    usage = _usage(body, message, given.get("reasoning_tokens", 0))
+    midnight = datetime.datetime.combine(today, datetime.time(), datetime.UTC)
+    common = {
+        "id": f"chatcmpl-example-{name}",
+        "created": int(midnight.timestamp()),
+        "model": body["model"],
+        "service_tier": "default",
+        "system_fingerprint": None,
+    }
+    rhythm = random.Random(name)  # seeded: the same request gets the same plausible times
+    first = rhythm.randint(360, 620)
+    if body.get("stream"):
+        return _stream(body, common, message, finish, usage, first, rhythm)
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
+    answer = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
+    ms = first + 8 * usage["completion_tokens"]
+    return {"status": 200, "ms": ms, "headers": {"content-type": "application/json"}, "json": answer}
+
+
+def _usage(body: Json, message: Json, reasoning: int) -> Json:
+    sent = tokens.count_messages(body["messages"])
+    said = tokens.count(message.get("content") or message.get("refusal") or "") + reasoning
+    for call in message.get("tool_calls") or []:
+        said += tokens.count(json.dumps(call["function"], ensure_ascii=False))
+    return {
+        "prompt_tokens": sent,
+        "completion_tokens": said,
+        "total_tokens": sent + said,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0, "cache_write_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _stream(
+    body: Json, common: Json, message: Json, finish: str, usage: Json, first: int, rhythm: random.Random
+) -> Json:
+    with_usage = (body.get("stream_options") or {}).get("include_usage", False)
+    rest = {"usage": None} if with_usage else {}
+
+    def chunk(delta: Json, reason: str | None = None) -> Json:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return {**common, "object": "chat.completion.chunk", "choices": [choice], **rest}
+
+    deltas = [{"role": "assistant", "content": "", "refusal": None}]
+    deltas += [{"content": piece} for piece in tokens.split(message["content"] or "")]
+    now, events = first, []
+    for delta in deltas:
+        events.append([now, chunk(delta)])
+        now += rhythm.randint(6, 22)
+    events.append([now, chunk({}, finish)])
+    if with_usage:
+        events.append([now, {**common, "object": "chat.completion.chunk", "choices": [], "usage": usage}])
+    events.append([now + 1, "[DONE]"])
+    headers = {"content-type": "text/event-stream; charset=utf-8"}
+    return {"status": 200, "ms": first, "headers": headers, "text": text_of(events), "events": events}

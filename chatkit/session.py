@@ -1,0 +1,413 @@
+"""Switch chatkit on and off: the mode, the seam on httpx2, the environment."""
+
+from __future__ import annotations
+
+import contextvars
+import datetime
+import difflib
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from chatkit import models, network, replay
+from chatkit.answers import Answers, Script
+from chatkit.budget import Budget, estimate, in_words
+from chatkit.errors import ChatkitError
+from chatkit.messages import say
+from chatkit.misses import missing
+from chatkit.recorder import Cell, Chunks, Recorder, Watched, recorded
+from chatkit.recordings import OPENAI_BASE, Folder, Json, Record, Request, key_of, load_folder, normalise, takes
+
+MODES = ("replay", "auto", "live", "record")
+PLACEHOLDER_KEY = "chatkit-needs-no-key"
+
+_real_sync = httpx2.HTTPTransport.handle_request
+_real_async = httpx2.AsyncHTTPTransport.handle_async_request
+_active: Session | None = None
+# The take that this task's last first attempt was given: its retries belong to the same take.
+_take_of: contextvars.ContextVar[tuple[str, int]] = contextvars.ContextVar("chatkit_take")
+
+
+def start(
+    lesson: str,
+    *,
+    mode: str | None = None,
+    speed: float | None = None,
+    folder: str | Path | None = None,
+    answers: Answers | None = None,
+) -> None:
+    """Answer every OpenAI and httpx2 request of this process from a lesson's recordings.
+
+    Args:
+        lesson: name of the lesson and of its folder of recordings, such as `01_setup`.
+        mode: `replay` (default), `auto`, `live` or `record`; otherwise CHATKIT_MODE.
+        speed: 1 at the recorded pace, 0 at once; otherwise CHATKIT_SPEED, then 1.
+        folder: where the lessons' folders of recordings are; otherwise CHATKIT_RECORDINGS, then
+            `recordings` beside the notebook or above it, then the package's own copy.
+        answers: what `input()` answers for each prompt when nobody is there to type.
+
+    Raises:
+        ChatkitError: an unknown mode, a bad number, a lesson without recordings, or no key where one is needed.
+    """
+    global _active
+    stop()
+    settings = _Settings()
+    session = Session(lesson, settings, _mode(mode, settings), _speed(speed, settings), folder, answers or {})
+    session.open()
+    _active = session
+
+
+def stop() -> None:
+    """Switch chatkit off and put everything back; harmless when it is not on."""
+    global _active
+    if _active is not None:
+        _active.close()
+        _active = None
+
+
+@dataclass
+class _Plan:
+    """What to do with one request: `reply` to play, or None to send it."""
+
+    request: Request
+    take: int
+    reply: Json | None = None
+    cost: Decimal | None = None
+
+
+class Session:
+    """One stretch between start and stop."""
+
+    def __init__(
+        self,
+        lesson: str,
+        settings: _Settings,
+        mode: str,
+        speed: float,
+        folder: str | Path | None,
+        answers: Answers,
+    ) -> None:
+        self.lesson, self.mode, self.speed = lesson, mode, speed
+        self._settings = settings
+        self.folder = _find(lesson, folder or settings.get("CHATKIT_RECORDINGS"), mode)
+        self._budget = Budget(_limit(settings))
+        self._environment = _Environment()
+        self._own_keys = {key for key in (settings.get("OPENAI_API_KEY"), settings.dotenv.get("OPENAI_API_KEY")) if key}
+        only_missing = os.environ.get("CHATKIT_RECORD_MISSING") == "1"
+        self._recorder = Recorder(self.folder, self._own_keys, only_missing=only_missing)
+        self._script = Script(answers)
+        self._cell: Cell = ("", 0)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        if mode in ("live", "record") and not self._own_keys:
+            raise ChatkitError(say("no_key", mode=mode))
+
+    def open(self) -> None:
+        print(self._banner())
+        self._set_environment()
+        if self.mode == "replay":
+            network.block()
+        if self.mode != "live" or self._budget.limit is not None:
+            httpx2.HTTPTransport.handle_request = _handle  # type: ignore[method-assign, assignment]
+            httpx2.AsyncHTTPTransport.handle_async_request = _handle_async  # type: ignore[method-assign, assignment]
+        self._script.install()
+        if shell := _shell():
+            shell.events.register("pre_run_cell", self._new_cell)
+
+    def close(self) -> None:
+        if shell := _shell():
+            shell.events.unregister("pre_run_cell", self._new_cell)
+        self._script.uninstall()
+        httpx2.HTTPTransport.handle_request = _real_sync  # type: ignore[method-assign]
+        httpx2.AsyncHTTPTransport.handle_async_request = _real_async  # type: ignore[method-assign]
+        network.unblock()
+        self._environment.restore()
+
+    def _set_environment(self) -> None:
+        if self.mode == "replay":
+            self._environment.set("OPENAI_API_KEY", PLACEHOLDER_KEY)
+            self._environment.set("OPENAI_MODEL", self._recorded_model())
+            return
+        for name, value in self._settings.dotenv.items():
+            self._environment.set_default(name, value)
+        self._environment.set_default("OPENAI_API_KEY", PLACEHOLDER_KEY)
+        used = self._recorded_model() if self.mode == "auto" else models.default()
+        self._environment.set_default("OPENAI_MODEL", used)
+
+    def _recorded_model(self) -> str:
+        return self.folder.model() or models.default()
+
+    def _banner(self) -> str:
+        words = {"lesson": self.lesson, "base": self._base(), "folder": self.folder.path.name}
+        lines = [say(f"banner_{self.mode}", counts=_counts(self.folder), **words)]
+        asked = self._settings.get("OPENAI_MODEL")
+        if self.mode == "replay" and asked and asked != self._recorded_model():
+            lines.append(say("other_model", asked=asked, used=self._recorded_model()))
+        if self._settings.unreadable:
+            lines.append(say("dotenv_unreadable", path=self._settings.unreadable))
+        lines += [say("broken_file", file=path.name, reason=error.code) for path, error in self.folder.broken.items()]
+        return "\n".join(lines)
+
+    def _base(self) -> str:
+        return self._settings.get("OPENAI_BASE_URL") or OPENAI_BASE
+
+    def _new_cell(self, info: Any = None) -> None:
+        with self._lock:
+            identity = str(getattr(info, "cell_id", None) or getattr(info, "raw_cell", ""))
+            self._cell = (identity, self._cell[1] + 1)
+            self._counts.clear()
+            self._script.rewind()
+
+    def plan(self, request: httpx2.Request, content: bytes) -> _Plan:
+        """Decide what happens with a request.
+
+        Raises:
+            MissingRecording, BudgetExceeded, ChatkitError: it may neither be played nor sent.
+        """
+        normal = normalise(request.method, request.url, content, bases=_bases(), foreign_key=self._is_foreign(request))
+        key, attempt = key_of(normal), _attempt(request)
+        plan = _Plan(normal, self._take(key, attempt))
+        if record := self._playable(key, plan.take):
+            _log_use(self.lesson, key)
+            every_take = takes(record)
+            attempts = every_take[(plan.take - 1) % len(every_take)]
+            plan.reply = attempts[min(attempt, len(attempts) - 1)]
+        elif self.mode == "replay" or self._without_key(request):
+            _log_miss(normal)
+            raise missing(self.lesson, normal, self.folder)
+        else:
+            self._before_sending(request, key, plan)
+        return plan
+
+    def _playable(self, key: str, take: int) -> Record | None:
+        if self.mode == "record":
+            return self._recorder.playable(key, take, self._cell)
+        return None if self.mode == "live" else self.folder.records.get(key)
+
+    def _before_sending(self, request: httpx2.Request, key: str, plan: _Plan) -> None:
+        if self.mode == "record" and "body" in plan.request:
+            raise ChatkitError(say("unrecordable", kind=request.headers.get("content-type", "?")))
+        if self.mode == "auto" or self._budget.limit is not None:
+            plan.cost = estimate(request.url, plan.request.get("json"))
+            self._budget.reserve(plan.cost)
+        if self.mode == "auto":
+            where = plan.request.get("path") or plan.request.get("url")
+            print(say("live_call", place=where, cost=in_words(plan.cost), spent=in_words(self._budget.spent)))
+        if self.mode == "record":
+            # Compressed events would arrive in blocks and lose their times.
+            request.headers["accept-encoding"] = "identity"
+            self._recorder.begin(key, self._cell)
+
+    def watch(self, plan: _Plan, live: httpx2.Response, started: float) -> httpx2.Response:
+        """Return a live response whose body is recorded, or whose usage is booked, as it passes."""
+        head_ms = 1_000 * (time.perf_counter() - started)
+
+        def done(chunks: Chunks) -> None:
+            self._finish(plan, live, chunks, head_ms)
+
+        live.stream = Watched(live.stream, started, done, to_the_end=self.mode == "record")
+        return live
+
+    def _finish(self, plan: _Plan, live: httpx2.Response, chunks: Chunks, head_ms: float) -> None:
+        try:
+            response = recorded(live, chunks, head_ms)
+        except ValueError:
+            return  # neither JSON nor text: nothing a lesson could replay
+        if self.mode == "record":
+            with self._lock:
+                self._recorder.keep(plan.request, plan.take, response, self._source(plan.request))
+        else:
+            self._budget.settle(plan.cost, _usage(response), str((plan.request.get("json") or {}).get("model")))
+
+    def _source(self, request: Request) -> dict[str, str]:
+        import openai
+
+        base = httpx2.URL(os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE)
+        by = base.netloc.decode() if "path" in request else request["url"].partition("/")[0]
+        real = "url" in request or base.host == httpx2.URL(OPENAI_BASE).host
+        day = datetime.datetime.now(datetime.UTC).date().isoformat()
+        return {"kind": "api" if real else "local-model", "by": by, "recorded": day, "sdk": openai.__version__}
+
+    def _take(self, key: str, attempt: int) -> int:
+        with self._lock:
+            if attempt == 0:
+                self._counts[key] += 1
+                _take_of.set((key, self._counts[key]))
+            asked, take = _take_of.get((key, 1))
+            return take if asked == key else max(1, self._counts[key])
+
+    def _is_foreign(self, request: httpx2.Request) -> bool:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        ours = self._own_keys | {PLACEHOLDER_KEY, os.environ.get("OPENAI_API_KEY", "").strip()}
+        return scheme.lower() == "bearer" and token.strip() not in ours
+
+    def _without_key(self, request: httpx2.Request) -> bool:
+        return request.headers.get("authorization", "").endswith(f" {PLACEHOLDER_KEY}")
+
+
+def _handle(transport: httpx2.HTTPTransport, request: httpx2.Request) -> httpx2.Response:
+    session = _active
+    if session is None:
+        return _real_sync(transport, request)
+    plan = session.plan(request, request.read())
+    if plan.reply is not None:
+        return replay.respond(plan.reply, request, session.speed)
+    started = time.perf_counter()
+    return session.watch(plan, _real_sync(transport, request), started)
+
+
+async def _handle_async(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+    session = _active
+    if session is None:
+        return await _real_async(transport, request)
+    plan = session.plan(request, await request.aread())
+    if plan.reply is not None:
+        return await replay.respond_async(plan.reply, request, session.speed)
+    started = time.perf_counter()
+    return session.watch(plan, await _real_async(transport, request), started)
+
+
+class _Settings:
+    """Values from the environment first, then from the nearest `.env`, as python-dotenv finds it."""
+
+    def __init__(self) -> None:
+        from dotenv import dotenv_values, find_dotenv
+
+        self.dotenv: dict[str, str] = {}
+        self.unreadable = ""
+        path = find_dotenv(usecwd=True)
+        try:
+            self.dotenv = {name: value for name, value in dotenv_values(path).items() if value} if path else {}
+        except UnicodeDecodeError:
+            self.unreadable = path
+
+    def get(self, name: str) -> str | None:
+        value = os.environ.get(name) or self.dotenv.get(name) or ""
+        return value.strip() or None
+
+
+class _Environment:
+    """Environment variables that are set for the session and put back, unless changed since."""
+
+    def __init__(self) -> None:
+        self._changed: dict[str, tuple[str | None, str]] = {}
+
+    def set(self, name: str, value: str) -> None:
+        self._changed[name] = (os.environ.get(name), value)
+        os.environ[name] = value
+
+    def set_default(self, name: str, value: str) -> None:
+        if not os.environ.get(name):
+            self.set(name, value)
+
+    def restore(self) -> None:
+        for name, (before, ours) in self._changed.items():
+            if os.environ.get(name) == ours:
+                os.environ.pop(name)
+                if before is not None:
+                    os.environ[name] = before
+
+
+def _mode(mode: str | None, settings: _Settings) -> str:
+    chosen = mode or settings.get("CHATKIT_MODE") or MODES[0]
+    if chosen not in MODES:
+        raise ChatkitError(say("unknown_mode", known=", ".join(MODES), got=chosen))
+    return chosen
+
+
+def _speed(speed: float | None, settings: _Settings) -> float:
+    given: object = settings.get("CHATKIT_SPEED") or "1" if speed is None else speed
+    try:
+        value = float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        value = -1.0
+    if not math.isfinite(value) or value < 0:
+        raise ChatkitError(say("bad_number", name="speed(CHATKIT_SPEED)", got=given))
+    return value
+
+
+def _limit(settings: _Settings) -> Decimal | None:
+    given = settings.get("CHATKIT_BUDGET")
+    if given is None:
+        return None
+    try:
+        value = Decimal(given)
+    except InvalidOperation:
+        value = Decimal(-1)
+    if not value.is_finite() or value < 0:
+        raise ChatkitError(say("bad_number", name="CHATKIT_BUDGET", got=given))
+    return value
+
+
+def _find(lesson: str, given: str | Path | None, mode: str) -> Folder:
+    roots = [Path(given)] if given else _usual_roots()
+    for root in roots:
+        if lesson and (root / lesson).is_dir() and Path(lesson).name == lesson:
+            return load_folder(root / lesson)
+    if mode == "record" and Path(lesson).name == lesson:
+        return Folder(next((root for root in roots if root.is_dir()), roots[0]) / lesson)
+    known = sorted({path.name for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()})
+    known = [name for name in known if not name.startswith(".")]
+    near = difflib.get_close_matches(lesson, known, n=len(known), cutoff=0)
+    searched = ", ".join(str(root) for root in roots if root.is_dir()) or str(roots[0])
+    raise ChatkitError(say("no_lesson", lesson=lesson, searched=searched, known=", ".join(near) or "-"))
+
+
+def _usual_roots() -> list[Path]:
+    here = Path.cwd()
+    return [folder / "recordings" for folder in (here, *here.parents)] + [Path(__file__).parent / "lessons"]
+
+
+def _counts(folder: Folder) -> str:
+    authored = folder.kinds().count("authored")
+    others = len(folder.records) - authored
+    parts = [say("count_authored", n=authored)] if authored else []
+    parts += [say("count_recorded", n=others)] if others else []
+    return ", ".join(parts) or say("count_none")
+
+
+def _bases() -> list[str]:
+    own = os.environ.get("OPENAI_BASE_URL", "").strip()
+    return [OPENAI_BASE, own] if own else [OPENAI_BASE]
+
+
+def _attempt(request: httpx2.Request) -> int:
+    count = request.headers.get("x-stainless-retry-count", "0")
+    return int(count) if count.isdecimal() else 0
+
+
+def _usage(response: Json) -> Any:
+    if "json" in response:
+        return response["json"].get("usage") if isinstance(response["json"], Mapping) else None
+    usages = [data.get("usage") for _ms, data, *_ in response.get("events", []) if isinstance(data, dict)]
+    return next((usage for usage in reversed(usages) if usage), None)
+
+
+def _log_use(lesson: str, key: str) -> None:
+    folder = os.environ.get("CHATKIT_USAGE_LOG")
+    if folder:
+        # Written at each use, because a test runner kills the kernel without letting it finish.
+        with open(Path(folder) / f"{os.getpid()}.txt", "a", encoding="utf-8") as log:
+            log.write(f"{lesson}/{key}\n")
+
+
+def _log_miss(request: Request) -> None:
+    path = os.environ.get("CHATKIT_MISS_LOG")
+    if path:
+        Path(path).write_text(json.dumps(request), encoding="utf-8")
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython else None

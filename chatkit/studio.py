@@ -1,0 +1,161 @@
+"""Make a lesson's recordings: from a live API, or reply by reply by hand."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from chatkit import authored, models, notebooks, tokens
+from chatkit.errors import ChatkitError
+from chatkit.recordings import Folder, Request, load_folder, save, with_model, write_whole
+
+Report = Callable[[str, int, int], None]
+WHY = "no API key was available"
+
+
+@dataclass
+class Changes:
+    """What a recording run changed: files by what happened to them, cells with the prose that reads them."""
+
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    cells: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def expected_cost(folder: Folder) -> tuple[int, Decimal | None]:
+    """Return how many calls a lesson makes and their list price in USD, judged by its recordings."""
+    total: Decimal | None = Decimal(0)
+    for record in folder.records.values():
+        for response in record["responses"]:
+            body = response.get("json")
+            usage = body.get("usage") if isinstance(body, dict) else None
+            sent = record["request"].get("json") or {}
+            spent = (usage or {}).get("prompt_tokens", 0), (usage or {}).get("completion_tokens", 0)
+            if not usage and isinstance(sent, dict) and "messages" in sent:
+                spent = tokens.count_messages(sent["messages"]), tokens.count(response.get("text", ""))
+            price = tokens.price(os.environ.get("OPENAI_MODEL") or models.default(), *spent)
+            total = None if total is None or price is None else total + price
+    return sum(len(record["responses"]) for record in folder.records.values()), total
+
+
+def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = False) -> Changes:
+    """Record a lesson, its variants and its solutions from the live API, then save all of it together.
+
+    Nothing of the project changes until every cell has run.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell fails that should not.
+        ChatkitError: no key, or a reply that may not be saved.
+    """
+    home = lesson.parent / "recordings" / lesson.stem
+    old = load_folder(home)
+    with _staging(old, lesson.stem, only_missing) as root:
+        live = {"CHATKIT_MODE": "record", "CHATKIT_RECORDINGS": str(root)}
+        fill = {**live, "CHATKIT_RECORD_MISSING": "1"}
+        done = {}
+        for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+            first = fill if only_missing or path != lesson else live
+            progress = functools.partial(report, path.stem)
+            done[path] = notebooks.executed(path, first, progress, variant_environment=fill)
+        return _save(old, load_folder(root / lesson.stem), done)
+
+
+@contextmanager
+def _staging(old: Folder, lesson: str, only_missing: bool) -> Iterator[Path]:
+    root = Path(tempfile.mkdtemp(prefix="chatkit-record-"))
+    (root / lesson).mkdir()
+    model = os.environ.get("OPENAI_MODEL")
+    for kept in old.records.values():
+        if only_missing or kept.get("constructed"):
+            in_use = model and (kept["request"].get("json") or {}).get("model") == old.model()
+            save(root / lesson, with_model(kept, str(model)) if in_use else kept)
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def _save(old: Folder, new: Folder, done: dict[Path, Any]) -> Changes:
+    if new.broken:
+        raise ChatkitError(f"unreadable recordings in the run: {sorted(path.name for path in new.broken)}")
+    changes = Changes()
+    for key, record in new.records.items():
+        before = old.records.get(key)
+        if before is None or before["responses"] != record["responses"]:
+            (changes.changed if before else changes.added).append(new.files[key].name)
+        save(old.path, record)
+    for key, file in old.files.items():
+        if key not in new.records:
+            changes.removed.append(file.name)
+            file.unlink()
+    for path, notebook in done.items():
+        changes.cells += _changed_cells(path.stem, notebooks.read(path), notebook)
+        write_whole(path, notebooks.text_of(notebook))
+    return changes
+
+
+def _changed_cells(name: str, before: Any, after: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield (notebook, source, prose) of each cell whose output changed; prose is what surrounds it."""
+    for index, (old, new) in enumerate(zip(before.cells, after.cells, strict=True)):
+        if new.cell_type == "code" and _shown(old) != _shown(new):
+            around = [after.cells[i] for i in (index - 1, index + 1) if 0 <= i < len(after.cells)]
+            prose = "\n\n".join(cell.source for cell in around if cell.cell_type == "markdown")
+            yield f"{name} [{new.execution_count}]", new.source, prose
+
+
+def _shown(cell: Any) -> str:
+    return json.dumps([{k: v for k, v in o.items() if k != "execution_count"} for o in cell.outputs], sort_keys=True)
+
+
+def author(
+    project: Path, lesson: Path, ask: Callable[[Request], str], *, by: str, why: str = WHY, constructed: bool = False
+) -> list[Path]:
+    """Run a lesson, its variants and its solutions on recordings and ask for a reply at each miss.
+
+    Returns the recordings written; the notebooks are saved with their outputs once all of them run.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell fails for another reason than a missing recording.
+    """
+    written: list[Path] = []
+    home = lesson.parent / "recordings" / lesson.stem
+    home.mkdir(parents=True, exist_ok=True)
+    for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+        while (request := _first_miss(path, home.parent)) is not None:
+            reply = authored.parse(ask(request))
+            written.append(save(home, authored.record(request, reply, by=by, why=why, constructed=constructed)))
+    return written
+
+
+def _first_miss(path: Path, recordings: Path) -> Request | None:
+    """Run a notebook and return the request it failed at; without one, save the notebook as it ran."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "miss.json"
+        replay = {
+            "CHATKIT_MODE": "replay",
+            "CHATKIT_SPEED": "0",
+            "CHATKIT_RECORDINGS": str(recordings),
+            "CHATKIT_MISS_LOG": str(log),
+        }
+        failure = None
+        try:
+            notebook = notebooks.executed(path, replay)
+        except Exception as error:
+            failure = error
+        if log.exists():
+            request: Request = json.loads(log.read_text(encoding="utf-8"))
+            return request
+        if failure:
+            raise failure
+        write_whole(path, notebooks.text_of(notebook))
+        return None
