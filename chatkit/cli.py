@@ -15,7 +15,10 @@ from chatkit.recordings import Request, load_folder
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 findings or a failed run, 2 wrong use."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, options.extra = parser.parse_known_args(arguments)
+    if options.extra and options.run is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(options.extra)}")
     try:
         code: int = options.run(options)
     except ChatkitError as error:
@@ -32,7 +35,6 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("lesson", nargs="?", default="01", help=say("cli_lesson"))
     command.add_argument("--projector", action="store_true", help=say("cli_projector"))
     command.add_argument("--no-browser", action="store_true", help=say("cli_no_browser"))
-    command.add_argument("extra", nargs="*", help=argparse.SUPPRESS)
     command.set_defaults(run=_lab)
 
     command = commands.add_parser("reset", help=say("cli_reset"))

@@ -31,6 +31,8 @@ def open_lab(project: Path, wanted: str, *, projector: bool, browser: bool, extr
         f"--LabApp.default_url=/lab/tree/{lesson.name}",
         "--LabApp.custom_css=True",
         *([] if browser else ["--ServerApp.open_browser=False"]),
+        # A container's only user is often root; JupyterLab would refuse to start.
+        *(["--ServerApp.allow_root=True"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),
         *extra,
     ]
     print(say("lab_opening", lesson=lesson.stem), flush=True)
@@ -76,6 +78,9 @@ def _copy(lesson: Path, work: Path) -> None:
     for name in _ASSETS:
         if (lesson.parent / name).is_dir():
             shutil.copytree(lesson.parent / name, work / name, dirs_exist_ok=True)
+    for solution in notebooks.solutions(lesson.parent.parent, lesson.stem):
+        (work / "solutions").mkdir(exist_ok=True)
+        shutil.copy2(solution, work / "solutions" / solution.name)
     shutil.copy2(lesson, work / lesson.name)
 
 

@@ -366,7 +366,8 @@ def _find(lesson: str, given: str | Path | None, mode: str) -> Folder:
 
 def _usual_roots() -> list[Path]:
     here = Path.cwd()
-    return [folder / "recordings" for folder in (here, *here.parents)] + [Path(__file__).parent / "lessons"]
+    near = [folder / name for folder in (here, *here.parents) for name in ("recordings", "notebooks/recordings")]
+    return [*near, Path(__file__).parent / "lessons"]
 
 
 def _counts(folder: Folder) -> str:

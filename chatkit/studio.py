@@ -51,7 +51,8 @@ def expected_cost(folder: Folder) -> tuple[int, Decimal | None]:
 def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = False) -> Changes:
     """Record a lesson, its variants and its solutions from the live API, then save all of it together.
 
-    Nothing of the project changes until every cell has run.
+    Nothing of the project changes until every cell has run, live and once more on what was recorded: the
+    outputs saved are those of the replay.
 
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails that should not.
@@ -62,11 +63,13 @@ def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = 
     with _staging(old, lesson.stem, only_missing) as root:
         live = {"CHATKIT_MODE": "record", "CHATKIT_RECORDINGS": str(root)}
         fill = {**live, "CHATKIT_RECORD_MISSING": "1"}
-        done = {}
-        for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+        paths = [lesson, *notebooks.solutions(project, lesson.stem)]
+        for path in paths:
             first = fill if only_missing or path != lesson else live
             progress = functools.partial(report, path.stem)
-            done[path] = notebooks.executed(path, first, progress, variant_environment=fill)
+            notebooks.executed(path, first, progress, variant_environment=fill)
+        replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(root)}
+        done = {path: notebooks.executed(path, replay) for path in paths}
         return _save(old, load_folder(root / lesson.stem), done)
 
 
@@ -130,10 +133,13 @@ def author(
     written: list[Path] = []
     home = lesson.parent / "recordings" / lesson.stem
     home.mkdir(parents=True, exist_ok=True)
-    for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
-        while (request := _first_miss(path, home.parent)) is not None:
-            reply = authored.parse(ask(request))
-            written.append(save(home, authored.record(request, reply, by=by, why=why, constructed=constructed)))
+    known = -1
+    while known != len(written):  # each reply changes the number that the banners print, so all run once more
+        known = len(written)
+        for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+            while (request := _first_miss(path, home.parent)) is not None:
+                reply = authored.parse(ask(request))
+                written.append(save(home, authored.record(request, reply, by=by, why=why, constructed=constructed)))
     return written
 
 
@@ -152,8 +158,8 @@ def _first_miss(path: Path, recordings: Path) -> Request | None:
             notebook = notebooks.executed(path, replay)
         except Exception as error:
             failure = error
-        if log.exists():
-            request: Request = json.loads(log.read_text(encoding="utf-8"))
+        if failure and "MissingRecording" in str(failure) and log.exists():
+            request: Request = json.loads(log.read_text(encoding="utf-8"))  # the last miss is the one it stopped at
             return request
         if failure:
             raise failure
