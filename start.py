@@ -73,20 +73,19 @@ def set_up(extra):
     target = f"{HERE}[{extra}]" if extra else str(HERE)
     options = ["--quiet", "--constraint", CONSTRAINTS, *offline(), target]
     tool = [uv, "pip", "install", "--python", PYTHON] if uv else [PYTHON, "-m", "pip", "install"]
-    check(
-        [*tool, *options], "설치하지 못했습니다. 위의 오류를 보고 인터넷 연결을 확인한 뒤 같은 명령을 다시 실행하세요."
-    )
+    check([*tool, *options], "설치하지 못했습니다. 위의 오류와 인터넷 연결을 확인하고 같은 명령을 다시 실행하세요.")
     STAMP.write_text(f"{sys.version}\n{fingerprint(extra)}", encoding="utf-8")
 
 
 def make_venv(uv):
+    failed = "가상 환경을 만들지 못했습니다."
     if uv:
-        check([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], "가상 환경을 만들지 못했습니다.")
+        check([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], failed)
         return
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     check(
         [sys.executable, "-m", "venv", "--clear", VENV],
-        f"가상 환경을 만들지 못했습니다. Ubuntu와 Debian에서는 sudo apt install python{version}-venv 를 먼저 실행하세요.",
+        f"{failed} Ubuntu와 Debian에서는 sudo apt install python{version}-venv 를 먼저 실행하세요.",
     )
 
 

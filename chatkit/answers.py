@@ -47,18 +47,18 @@ class Script:
         def asker(prompt: object = "") -> str:
             if str(prompt) not in self._answers:
                 return ask(prompt)
-            scripted = self._next(str(prompt))
+            given = self._next(str(prompt))
             if someone_there():
-                return ask(prompt) or scripted
-            print(f"{prompt}{scripted}")
-            return scripted
+                return ask(prompt) or given or ""
+            if given is None:
+                raise ChatkitError(say("answers_exhausted", prompt=prompt, n=len(self._answers[str(prompt)])))
+            print(f"{prompt}{given}")
+            return given
 
         return asker
 
-    def _next(self, prompt: str) -> str:
+    def _next(self, prompt: str) -> str | None:
         given = self._answers[prompt]
         index = 0 if prompt in self._repeats else self._asked.get(prompt, 0)
         self._asked[prompt] = index + 1
-        if index >= len(given):
-            raise ChatkitError(say("answers_exhausted", prompt=prompt, n=len(given)))
-        return given[index]
+        return given[index] if index < len(given) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import random
+from collections.abc import Iterator
 from typing import Any
 
 from chatkit import tokens
@@ -99,8 +100,7 @@ def _stream(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return {**common, "object": "chat.completion.chunk", "choices": [choice], **rest}
 
-    deltas = [{"role": "assistant", "content": "", "refusal": None}]
-    deltas += [{"content": piece} for piece in tokens.split(message["content"] or "")]
+    deltas = [{"role": "assistant", "content": "", "refusal": None}, *_deltas(message)]
     now, events = first, []
     for delta in deltas:
         events.append([now, chunk(delta)])
@@ -111,3 +111,14 @@ def _stream(
     events.append([now + 1, "[DONE]"])
     headers = {"content-type": "text/event-stream; charset=utf-8"}
     return {"status": 200, "ms": first, "headers": headers, "text": text_of(events), "events": events}
+
+
+def _deltas(message: Json) -> Iterator[Json]:
+    for name in ("content", "refusal"):
+        yield from ({name: piece} for piece in tokens.split(message[name] or ""))
+    for index, call in enumerate(message.get("tool_calls") or []):
+        arguments = call["function"]["arguments"]
+        opening = {**call, "index": index, "function": {**call["function"], "arguments": ""}}
+        yield {"tool_calls": [opening]}
+        for piece in tokens.split(arguments):
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}

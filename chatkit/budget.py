@@ -25,9 +25,14 @@ def estimate(url: httpx2.URL, body: Any) -> Decimal | None:
         return Decimal(0)
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list):
         return None
-    limit = body.get("max_completion_tokens") or ASSUMED_OUTPUT
     sent = tokens.count_messages(m for m in body["messages"] if isinstance(m, dict))
-    return tokens.price(str(body.get("model")), sent, limit * (body.get("n") or 1))
+    said = _positive(body.get("max_completion_tokens"), ASSUMED_OUTPUT) * _positive(body.get("n"), 1)
+    return tokens.price(str(body.get("model")), sent, said)
+
+
+def _positive(value: Any, otherwise: int) -> int:
+    # Nonsense is for the server to refuse, not for the estimate to stumble over.
+    return value if isinstance(value, int) and value > 0 else otherwise
 
 
 def in_words(usd: Decimal | None) -> str:

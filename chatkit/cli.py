@@ -16,9 +16,10 @@ from chatkit.recordings import Request, load_folder
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 fine, 1 findings or a failed run, 2 wrong use."""
     parser = _parser()
-    options, options.extra = parser.parse_known_args(arguments)
-    if options.extra and options.run is not _lab:
-        parser.error(f"unrecognized arguments: {' '.join(options.extra)}")
+    options, extra = parser.parse_known_args(arguments)
+    if extra and options.run is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    options.extra = extra
     try:
         code: int = options.run(options)
     except ChatkitError as error:

@@ -81,7 +81,8 @@ def _copy(lesson: Path, work: Path) -> None:
     for solution in notebooks.solutions(lesson.parent.parent, lesson.stem):
         (work / "solutions").mkdir(exist_ok=True)
         shutil.copy2(solution, work / "solutions" / solution.name)
-    shutil.copy2(lesson, work / lesson.name)
+    # Without its outputs: a learner is asked to predict them.
+    notebooks.write_unrun(lesson, work / lesson.name)
 
 
 def _aside(path: Path) -> Path:

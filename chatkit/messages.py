@@ -42,8 +42,8 @@ KO = {
     "missing_key": "다른 API 키를 씀 (OpenAI(api_key=…))",
     "missing_default_key": "기본 API 키를 씀",
     "missing_ways": (
-        "이어 가는 길은 두 가지입니다.\n"
-        "  1. 바꾼 곳을 되돌리고 셀을 다시 실행합니다. '바꿔 보세요'에 적힌 변경은 키 없이도 됩니다.\n"
+        "계속하려면 두 가지 방법이 있습니다.\n"
+        "  1. 다른 점을 기록과 같게 고치고 셀을 다시 실행합니다. '바꿔 보세요'에 적힌 변경은 키 없이도 됩니다.\n"
         "  2. 실제 API에 묻습니다(요금이 나올 수 있습니다). "
         ".env에 OPENAI_API_KEY와 CHATKIT_MODE=auto를 적고 커널을 다시 시작합니다."
     ),
@@ -89,7 +89,7 @@ KO = {
     # the command line
     "cli_about": "OpenAI Chat Completions 강의를 열고 관리합니다.",
     "cli_lab": "JupyterLab에서 강의를 엽니다",
-    "cli_reset": "강의 하나를 처음 상태로 되돌립니다(고친 것은 옆에 남습니다)",
+    "cli_reset": "강의 하나를 처음 상태로 되돌립니다(수정하던 파일은 따로 보관됩니다)",
     "cli_lesson": "강의 번호 또는 이름. 예: 02",
     "cli_projector": "강의실 화면용 큰 글자",
     "cli_no_browser": "브라우저를 열지 않고 주소만 출력합니다",
@@ -99,7 +99,7 @@ KO = {
         "강의 원본(notebooks 폴더)을 {cwd} 와 그 위 폴더에서 찾지 못했습니다. "
         "내려받은 강의 폴더로 이동한 뒤 다시 실행하세요."
     ),
-    "reset_done": "{lesson}: 처음 상태로 되돌렸습니다. 고치던 노트북은 {kept} 에 있습니다.",
+    "reset_done": "{lesson}: 처음 상태로 되돌렸습니다. 수정하던 노트북은 {kept} 에 있습니다.",
     "reset_new": "{lesson}: 새로 만들었습니다.",
 }
 

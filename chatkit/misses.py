@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import heapq
 import json
 from collections.abc import Iterator
 
 from chatkit.errors import MissingRecording
 from chatkit.messages import say
-from chatkit.recordings import Folder, Json, Request
+from chatkit.recordings import Folder, Json, Request, comparable
 
+_COMPARED = 20
 _SHOWN = 6
 _WIDTH = 60
 _ABSENT = object()
@@ -34,9 +36,10 @@ def missing(lesson: str, request: Request, folder: Folder) -> MissingRecording:
 def closest(request: Request, folder: Folder) -> str | None:
     """Return the key of the recorded request most like this one, of the same place."""
     same_place = [k for k, r in folder.records.items() if _place(r["request"]) == _place(request)]
-    # Comparing texts is slow, so the number of differing fields picks a few to compare.
-    few = sorted(same_place, key=lambda k: len(differences(folder.records[k]["request"], request)))[:5]
-    return max(few, key=lambda k: _likeness(folder.records[k]["request"], request), default=None)
+    # An exact comparison is slow, so the upper bound that difflib offers picks a few for it.
+    matchers = {key: _matcher(folder.records[key]["request"], request) for key in same_place}
+    few = heapq.nlargest(_COMPARED, same_place, key=lambda key: matchers[key].quick_ratio())
+    return max(few, key=lambda key: matchers[key].ratio(), default=None)
 
 
 def differences(recorded: Request, now: Request) -> list[_Difference]:
@@ -44,7 +47,12 @@ def differences(recorded: Request, now: Request) -> list[_Difference]:
     old, new = dict(_leaves(recorded, "")), dict(_leaves(now, ""))
     names = list(new) + [name for name in old if name not in new]
     pairs = [(name, old.get(name, _ABSENT), new.get(name, _ABSENT)) for name in names]
-    return [pair for pair in pairs if pair[1] != pair[2]]
+    return [pair for pair in pairs if _compared(pair[1]) != _compared(pair[2])]
+
+
+def _compared(value: Json) -> Json:
+    # As text, because Python takes true for 1.
+    return value if value is _ABSENT else json.dumps(comparable(value))
 
 
 def _place(request: Request) -> str:
@@ -52,9 +60,9 @@ def _place(request: Request) -> str:
     return f"{request['method']} {where}"
 
 
-def _likeness(recorded: Request, now: Request) -> float:
+def _matcher(recorded: Request, now: Request) -> difflib.SequenceMatcher[str]:
     old, new = (json.dumps(request, ensure_ascii=False, sort_keys=True)[:4_000] for request in (recorded, now))
-    return difflib.SequenceMatcher(None, old, new, autojunk=False).ratio()
+    return difflib.SequenceMatcher(None, old, new, autojunk=False)
 
 
 def _leaves(value: Json, name: str) -> Iterator[tuple[str, Json]]:

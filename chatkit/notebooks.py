@@ -75,6 +75,15 @@ def text_of(notebook: Notebook) -> str:
     return str(nbformat.writes(notebook)).rstrip("\n") + "\n"
 
 
+def write_unrun(path: Path, target: Path) -> None:
+    """Copy a notebook as if no cell had been run yet."""
+    notebook = read(path)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    target.write_text(text_of(notebook), encoding="utf-8")
+
+
 @dataclass(frozen=True)
 class Variant:
     """A change that a lesson offers: `replace` in a cell's source becomes `replacement`."""

@@ -21,7 +21,7 @@ _TRANSIENT = {408, 409, 429}
 
 
 class Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A response body that hands on each chunk at once and calls `done` when all of it has come.
+    """A response body that hands on each chunk at once and calls `done` with all chunks at its end.
 
     With `to_the_end` a caller that leaves early still gets a whole recording: closing reads the rest.
     A body that breaks off is not reported.
@@ -30,43 +30,37 @@ class Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def __init__(self, body: Any, start: float, done: Done, *, to_the_end: bool) -> None:
         self._body, self._start, self._done, self._to_the_end = body, start, done, to_the_end
         self._source: Any = None
+        # An asynchronous body can only be read in its own event loop.
+        self.readable_now = hasattr(body, "__iter__")
         self._chunks: Chunks = []
-        self._ended = False
+        self.ended = False
 
     def __iter__(self) -> Iterator[bytes]:
-        self._source = iter(self._body)
-        yield from self._rest()
-
-    def _rest(self) -> Iterator[bytes]:
+        self._source = self._source or iter(self._body)
         try:
             for chunk in self._source:
-                self._note(chunk)
-                yield chunk
+                yield self._noted(chunk)
         except Exception:
-            self._ended = True
+            self.ended = True
             raise
         self._finish()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._source = aiter(self._body)
-        async for chunk in self._rest_async():
-            yield chunk
-
-    async def _rest_async(self) -> AsyncIterator[bytes]:
+        self._source = self._source or aiter(self._body)
         try:
             async for chunk in self._source:
-                self._note(chunk)
-                yield chunk
+                yield self._noted(chunk)
         except Exception:
-            self._ended = True
+            self.ended = True
             raise
         self._finish()
 
     def close(self) -> None:
         try:
-            if self._unread():
-                for _chunk in self._rest():
+            if self._to_the_end and not self.ended:
+                for _chunk in self:
                     pass
+            self._finish()
         except httpx2.TransportError:
             pass  # the caller had left already: nobody waits for what did not come
         finally:
@@ -74,23 +68,22 @@ class Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
 
     async def aclose(self) -> None:
         try:
-            if self._unread():
-                async for _chunk in self._rest_async():
+            if self._to_the_end and not self.ended:
+                async for _chunk in self:
                     pass
+            self._finish()
         except httpx2.TransportError:
             pass
         finally:
             await self._body.aclose()
 
-    def _unread(self) -> bool:
-        return self._to_the_end and self._source is not None and not self._ended
-
-    def _note(self, chunk: bytes) -> None:
+    def _noted(self, chunk: bytes) -> bytes:
         self._chunks.append((1_000 * (time.perf_counter() - self._start), chunk))
+        return chunk
 
     def _finish(self) -> None:
-        if not self._ended:
-            self._ended = True
+        if not self.ended:
+            self.ended = True
             self._done(self._chunks)
 
 
@@ -173,7 +166,9 @@ class Recorder:
         """Save a response, unless it would put a passing trouble or an error in place of an answer."""
         key = key_of(request)
         old = self._folder.records.get(key)
-        if is_transient(response["status"]) or (response["status"] >= 400 and old and _answered(old)):
+        if is_transient(response["status"]) or not _is_whole(request, response):
+            return
+        if response["status"] >= 400 and old and _answered(old):
             return
         kept = self._takes[key]
         kept[take] = {"take": take, **response}
@@ -183,6 +178,15 @@ class Recorder:
     def _rerun(self, key: str, cell: Cell) -> bool:
         before = self._cells.get(key)
         return before is not None and before[0] == cell[0] and before[1] != cell[1]
+
+
+def _is_whole(request: Request, response: Json) -> bool:
+    """Say whether a chat stream came to its end: no trouble in it, and the closing mark."""
+    events = response.get("events")
+    if events is None or request.get("path") != "/chat/completions":
+        return True
+    troubled = any(isinstance(data, dict) and data.get("error") for _ms, data, *_name in events)
+    return not troubled and any(data == "[DONE]" for _ms, data, *_name in events)
 
 
 def _answered(record: Record) -> bool:

@@ -8,6 +8,7 @@ is not `1`); white space inside strings counts; a data URL over 1,024 characters
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -17,16 +18,18 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, Literal, NotRequired
 
 import httpx2
+import pydantic
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
+from typing_extensions import TypedDict  # pydantic refuses typing's own before Python 3.12
 
 from chatkit.errors import ChatkitError
 from chatkit.messages import say
 
 FORMAT = 1
 KINDS = ("api", "local-model", "authored")
-FAULTS = ("timeout", "refused", "reset")
 OPENAI_BASE = "https://api.openai.com/v1"
 
 Json = Any
@@ -34,11 +37,14 @@ Request = dict[str, Json]
 Record = dict[str, Json]
 
 _LONG_DATA_URL = 1_024
+_DEEPEST = 100
+# Not \b: a Hangul letter is a word character to it, and so is the n of an escaped line break.
+_START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt]))"
 _SECRETS = {
-    "API key": re.compile(r"\bsk-[A-Za-z0-9_-]{16,}"),
-    "bearer token": re.compile(r"\b[Bb]earer\s+[A-Za-z0-9._~+/-]{12,}"),
-    "organization id": re.compile(r"\borg-[A-Za-z0-9]{16,}"),
-    "project id": re.compile(r"\bproj_[A-Za-z0-9]{16,}"),
+    "API key": re.compile(_START + r"sk-[A-Za-z0-9_-]{16,}"),
+    "bearer token": re.compile(_START + r"[Bb]earer\s+[A-Za-z0-9._~+/-]{12,}"),
+    "organization id": re.compile(_START + r"org-[A-Za-z0-9]{16,}"),
+    "project id": re.compile(_START + r"proj_[A-Za-z0-9]{16,}"),
 }
 
 
@@ -92,7 +98,7 @@ def normalise(
 ) -> Request:
     """Return the stored form of a request: method, place and JSON body, no headers.
 
-    A body that is not JSON is kept as its length and sha256, which no recording matches.
+    A body that is not JSON, or nested over 100 deep, is kept as its length and sha256, which no recording matches.
     """
     request: Request = {"method": method, **place(url, bases)}
     if foreign_key:
@@ -105,22 +111,25 @@ def normalise(
     return request
 
 
-def _shrink(value: Json) -> Json:
+def _shrink(value: Json, depth: int = 0) -> Json:
+    if depth > _DEEPEST:
+        raise ValueError("nested deeper than any request")
     if isinstance(value, dict):
-        return {key: _shrink(item) for key, item in value.items()}
+        return {key: _shrink(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_shrink(item) for item in value]
+        return [_shrink(item, depth + 1) for item in value]
     if isinstance(value, str) and len(value) > _LONG_DATA_URL and value.startswith("data:"):
         head, _, data = value.partition(",")
         return f"{head},sha256={hashlib.sha256(data.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return value
 
 
-def _comparable(value: Json) -> Json:
+def comparable(value: Json) -> Json:
+    """Return a value in the form in which two requests are compared."""
     if isinstance(value, dict):
-        return {_comparable(key): _comparable(item) for key, item in value.items()}
+        return {comparable(key): comparable(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_comparable(item) for item in value]
+        return [comparable(item) for item in value]
     if isinstance(value, str):
         return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, float) and value.is_integer():
@@ -134,7 +143,7 @@ def _digest(value: Json) -> str:
 
 def key_of(request: Request) -> str:
     """Return the 12 hex digits under which equal requests are found."""
-    return _digest(_comparable(request))[:12]
+    return _digest(comparable(request))[:12]
 
 
 def make(request: Request, source: Mapping[str, str], responses: list[Json], *, constructed: bool = False) -> Record:
@@ -164,7 +173,7 @@ def with_model(record: Record, model: str) -> Record:
             changed["events"] = [[ms, renamed(data), *rest] for ms, data, *rest in response["events"]]
         return changed
 
-    request = {**record["request"], "json": renamed(record["request"].get("json"))}
+    request = {name: renamed(value) if name == "json" else value for name, value in record["request"].items()}
     responses = [answered(response) for response in record["responses"]]
     return make(request, record["source"], responses, constructed=record.get("constructed", False))
 
@@ -181,8 +190,9 @@ def text_of(events: list[Json]) -> str:
     """Return the reply text of a recorded stream, first choice only."""
     pieces = []
     for _ms, data, *_event in events:
-        choices = (data.get("choices") or []) if isinstance(data, dict) else []
-        pieces += [(c.get("delta") or {}).get("content") or "" for c in choices if not c.get("index")]
+        match data:
+            case {"choices": [{"delta": {"content": str(piece)}, **choice}, *_]} if not choice.get("index"):
+                pieces.append(piece)
     return "".join(pieces)
 
 
@@ -231,39 +241,55 @@ def load(path: Path) -> Record:
         raise Unreadable("shape", 'no "chatkit" entry')
     if record["chatkit"] != FORMAT:
         raise Unreadable("format", f"{record['chatkit']}, readable: {FORMAT}")
-    problem = _shape_problem(record)
-    if problem:
-        raise Unreadable("shape", problem)
-    return cast(Record, record)
+    try:
+        _shape().validate_python(record)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise Unreadable("shape", f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    return record
 
 
-def _shape_problem(record: Record) -> str | None:
-    expected = {"key": str, "source": dict, "request": dict, "responses": list}
-    for name, kind in expected.items():
-        if not isinstance(record.get(name), kind):
-            return f'"{name}" is not a {kind.__name__}'
-    if not isinstance(record["source"].get("kind"), str):
-        return '"source" has no kind'
-    if not record["responses"]:
-        return "no responses"
-    for response in record["responses"]:
-        problem = _response_problem(response)
-        if problem:
-            return problem
-    return None
+class _Source(TypedDict):
+    kind: StrictStr
 
 
-def _response_problem(response: Json) -> str | None:
-    if not isinstance(response, dict) or not ("fault" in response or isinstance(response.get("status"), int)):
-        return "a response has neither status nor fault"
-    if response.get("fault", "timeout") not in FAULTS:
-        return f"a fault is not one of {', '.join(FAULTS)}"
-    for event in response.get("events", []):
-        if not isinstance(event, list) or len(event) < 2 or not isinstance(event[0], int | float):
-            return "a stream event is not [ms, data]"
-    if not all(isinstance(response.get(name, 0), int | float) for name in ("ms", "take", "cut")):
-        return "ms, take or cut is not a number"
-    return None
+class _Sent(TypedDict):
+    method: StrictStr
+    path: NotRequired[StrictStr]
+    url: NotRequired[StrictStr]
+    foreign_key: NotRequired[StrictBool]
+    json: NotRequired[Any]
+
+
+class _Fault(TypedDict):
+    __pydantic_config__ = pydantic.ConfigDict(extra="forbid")  # type: ignore[misc]
+    fault: Literal["timeout", "refused", "reset"]
+    take: NotRequired[StrictInt]
+
+
+class _Reply(TypedDict):
+    __pydantic_config__ = pydantic.ConfigDict(extra="forbid")  # type: ignore[misc]
+    status: StrictInt
+    take: NotRequired[StrictInt]
+    ms: NotRequired[StrictFloat]
+    headers: NotRequired[dict[StrictStr, StrictStr]]
+    json: NotRequired[Any]
+    body: NotRequired[StrictStr]
+    text: NotRequired[StrictStr]
+    events: NotRequired[list[tuple[StrictFloat, Any] | tuple[StrictFloat, Any, StrictStr]]]
+    cut: NotRequired[StrictInt]
+
+
+class _Shape(TypedDict):
+    key: StrictStr
+    source: _Source
+    request: _Sent
+    responses: Annotated[list[_Fault | _Reply], pydantic.Field(min_length=1)]
+
+
+@functools.cache
+def _shape() -> pydantic.TypeAdapter[_Shape]:
+    return pydantic.TypeAdapter(_Shape)
 
 
 def load_folder(path: Path) -> Folder:

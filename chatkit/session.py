@@ -71,9 +71,9 @@ def start(
 def stop() -> None:
     """Switch chatkit off and put everything back; harmless when it is not on."""
     global _active
-    if _active is not None:
-        _active.close()
-        _active = None
+    session, _active = _active, None
+    if session is not None:
+        session.close()
 
 
 @dataclass
@@ -107,6 +107,9 @@ class Session:
         only_missing = os.environ.get("CHATKIT_RECORD_MISSING") == "1"
         self._recorder = Recorder(self.folder, self._own_keys, only_missing=only_missing)
         self._script = Script(answers)
+        self._shell: Any = None
+        # Streams that a cell has left unread: what is recorded must be whole.
+        self._open: list[Watched] = []
         self._cell: Cell = ("", 0)
         self._counts: Counter[str] = Counter()
         self._lock = threading.Lock()
@@ -122,12 +125,21 @@ class Session:
             httpx2.HTTPTransport.handle_request = _handle  # type: ignore[method-assign, assignment]
             httpx2.AsyncHTTPTransport.handle_async_request = _handle_async  # type: ignore[method-assign, assignment]
         self._script.install()
-        if shell := _shell():
-            shell.events.register("pre_run_cell", self._new_cell)
+        self._shell = _shell()
+        if self._shell:
+            self._shell.events.register("pre_run_cell", self._new_cell)
 
     def close(self) -> None:
-        if shell := _shell():
-            shell.events.unregister("pre_run_cell", self._new_cell)
+        try:
+            for body in self._open:
+                if body.readable_now:
+                    body.close()
+        finally:
+            self._switch_off()
+
+    def _switch_off(self) -> None:
+        if self._shell:
+            self._shell.events.unregister("pre_run_cell", self._new_cell)
         self._script.uninstall()
         httpx2.HTTPTransport.handle_request = _real_sync  # type: ignore[method-assign]
         httpx2.AsyncHTTPTransport.handle_async_request = _real_async  # type: ignore[method-assign]
@@ -140,7 +152,8 @@ class Session:
             self._environment.set("OPENAI_MODEL", self._recorded_model())
             return
         for name, value in self._settings.dotenv.items():
-            self._environment.set_default(name, value)
+            if name and not set("=\0") & set(name) and "\0" not in value:
+                self._environment.set_default(name, value)
         self._environment.set_default("OPENAI_API_KEY", PLACEHOLDER_KEY)
         used = self._recorded_model() if self.mode == "auto" else models.default()
         self._environment.set_default("OPENAI_MODEL", used)
@@ -216,7 +229,10 @@ class Session:
         def done(chunks: Chunks) -> None:
             self._finish(plan, live, chunks, head_ms)
 
-        live.stream = Watched(live.stream, started, done, to_the_end=self.mode == "record")
+        recording = self.mode == "record"
+        live.stream = body = Watched(live.stream, started, done, to_the_end=recording)
+        if recording:
+            self._open = [*(other for other in self._open if not other.ended), body]
         return live
 
     def _finish(self, plan: _Plan, live: httpx2.Response, chunks: Chunks, head_ms: float) -> None:
@@ -235,7 +251,9 @@ class Session:
 
         base = httpx2.URL(os.environ.get("OPENAI_BASE_URL") or OPENAI_BASE)
         by = base.netloc.decode() if "path" in request else request["url"].partition("/")[0]
-        real = "url" in request or base.host == httpx2.URL(OPENAI_BASE).host
+        body = request.get("json")
+        asks_a_model = isinstance(body, dict) and "model" in body
+        real = base.host == httpx2.URL(OPENAI_BASE).host if "path" in request else not asks_a_model
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
         return {"kind": "api" if real else "local-model", "by": by, "recorded": day, "sdk": openai.__version__}
 
@@ -355,7 +373,7 @@ def _find(lesson: str, given: str | Path | None, mode: str) -> Folder:
     for root in roots:
         if lesson and (root / lesson).is_dir() and Path(lesson).name == lesson:
             return load_folder(root / lesson)
-    if mode == "record" and Path(lesson).name == lesson:
+    if mode == "record" and lesson and Path(lesson).name == lesson:
         return Folder(next((root for root in roots if root.is_dir()), roots[0]) / lesson)
     known = sorted({path.name for root in roots if root.is_dir() for path in root.iterdir() if path.is_dir()})
     known = [name for name in known if not name.startswith(".")]

@@ -50,7 +50,8 @@ def count_messages(messages: Iterable[Mapping[str, Any]]) -> int:
         total += 1 if message.get("name") else 0
         parts = message.get("content")
         if isinstance(parts, list):
-            total += sum(count(part.get("text") or "") for part in parts if isinstance(part, Mapping))
+            texts = (part.get("text") for part in parts if isinstance(part, Mapping))
+            total += sum(count(text) for text in texts if isinstance(text, str))
     return total
 
 
@@ -67,10 +68,11 @@ def price(model: str, input_tokens: int, output_tokens: int, cached_tokens: int 
 
 @functools.cache
 def _encoding() -> Any:
-    if not (os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")):
-        os.environ["TIKTOKEN_CACHE_DIR"] = str(_vocabulary())
     import tiktoken
 
+    own = os.environ.get("TIKTOKEN_CACHE_DIR") or os.environ.get("DATA_GYM_CACHE_DIR")
+    if not (own and (Path(own) / _CACHE_NAME).exists()):
+        os.environ["TIKTOKEN_CACHE_DIR"] = str(_vocabulary())
     return tiktoken.get_encoding(ENCODING)
 
 

@@ -33,7 +33,7 @@ def check_recordings(root: Path, used: set[str] | None = None) -> list[str]:
         if path.suffix != ".json":
             found.append(f"{path}: not a recording (*.json expected)")
             continue
-        found += [f"{path}: {problem}" for problem in _recording_problems(path)]
+        found += [f"{path}: {problem}" for problem in _problems(path)]
         if used is not None and f"{path.parent.name}/{path.stem[-12:]}" not in used:
             found.append(f"{path}: never asked for by any lesson cell, variant or solution; delete it")
     return found
@@ -58,9 +58,19 @@ def _local_paths(text: str) -> list[str]:
     return [f"a path of one machine ({marker})" for marker in markers if marker in text]
 
 
+def _problems(path: Path) -> list[str]:
+    found = []
+    try:
+        for problem in _recording_problems(path):
+            found.append(problem)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        found.append(f"holds a value of another kind than chatkit writes ({error})")
+    return found
+
+
 def _recording_problems(path: Path) -> Iterator[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")  # as it is: read_text would mend line ends
         record = load(path)
     except (UnicodeDecodeError, Unreadable) as error:
         yield f"cannot be read ({error})"
@@ -120,8 +130,10 @@ def _chat_problems(record: Record, response: Json) -> Iterator[str]:
 
 
 def _accepted_problems(record: Record) -> Iterator[str]:
-    body = record["request"].get("json") or {}
-    if record["source"]["kind"] == "authored" and body.get("model") in models.known():
+    body = record["request"].get("json")
+    if not isinstance(body, dict) or record["source"]["kind"] != "authored":
+        return
+    if body.get("model") in models.known():
         refused = models.find(body["model"]).refused(body)
         yield from (f"{body['model']} answers {name!r} with 400 (models.toml), not with a reply" for name in refused)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpcore2
 import pytest
 from learner import chat
 from openai_server import OpenAIServer
@@ -14,6 +16,14 @@ from openai_server import OpenAIServer
 import chatkit
 from chatkit import authored, recordings
 from chatkit.recordings import Folder, Json, Record, Request
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_ssl_context() -> Iterator[None]:
+    """Read the root certificates once: every new client does so, and takes 20 ms for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpcore2, "default_ssl_context", functools.cache(httpcore2.default_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -113,7 +113,8 @@ def test_a_lesson_has_the_skeleton(path):
     assert title.startswith(f"# {number}. ")
     assert promise.endswith(("니다.", "요."))
     assert re.fullmatch(
-        r"⏱ \d+분\(설명 \d+분, 실습 \d+분, 추정\) · 선수 강의: .+ · 요청 \d+번 · 실시간 예상 비용: .+ · 기준일: 20\d\d-\d\d-\d\d",
+        r"⏱ \d+분\(설명 \d+분, 실습 \d+분, 추정\) · 선수 강의: .+ · "
+        r"요청 \d+번 · 실제 API 예상 비용: .+ · 기준일: 20\d\d-\d\d-\d\d",
         facts,
     )
     headings = [line for source in sources for line in source.splitlines() if line.startswith("## ")]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import gzip
+import itertools
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,13 +214,6 @@ def left_in_the_middle(opened: openai.Stream[Any]) -> None:
     opened.close()
 
 
-def left_by_break(opened: openai.Stream[Any]) -> None:
-    for _chunk in opened:
-        break
-    del opened
-    gc.collect()
-
-
 def left_by_a_with_block(opened: openai.Stream[Any]) -> None:
     with opened:
         for _chunk in opened:
@@ -229,11 +224,23 @@ def left_unread(opened: openai.Stream[Any]) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("leave", [left_in_the_middle, left_by_break, left_by_a_with_block, left_unread])
+@pytest.mark.parametrize("leave", [left_in_the_middle, left_by_a_with_block, left_unread])
 def test_leaving_a_stream_early_still_records_the_whole(recording: Lesson, live: OpenAIServer, leave: Any) -> None:
     live.answer = "하나 둘 셋"
     leave(stream(PROMPT, client()))
     assert only(recording)["responses"][0]["text"] == "".join(WORDS)
+
+
+def test_a_stream_left_by_break_is_recorded_when_it_is_forgotten(recording: Lesson, live: OpenAIServer) -> None:
+    live.answer = "하나 둘 셋"
+    asking = client()
+    opened = stream(PROMPT, asking)
+    for _chunk in opened:
+        break
+    del opened
+    gc.collect()
+    assert only(recording)["responses"][0]["text"] == "".join(WORDS)
+    asking.close()
 
 
 def test_a_stream_left_open_is_recorded_by_stop(recording: Lesson, live: OpenAIServer) -> None:
@@ -243,6 +250,18 @@ def test_a_stream_left_open_is_recorded_by_stop(recording: Lesson, live: OpenAIS
     next(opened)
     chatkit.stop()
     assert only(recording)["responses"][0]["text"] == "".join(WORDS)
+
+
+def test_stop_switches_off_even_if_what_is_left_cannot_be_saved(recording: Lesson, live: OpenAIServer) -> None:
+    recording_seam = httpx2.HTTPTransport.handle_request
+    live.answer = "열쇠는 loopback-key 입니다."
+    opened = stream(PROMPT, client())
+    next(opened)
+    with pytest.raises(chatkit.ChatkitError, match="OPENAI_API_KEY"):
+        chatkit.stop()
+    assert httpx2.HTTPTransport.handle_request is not recording_seam
+    assert "OPENAI_MODEL" not in os.environ
+    assert recording.files() == {}
 
 
 def test_leaving_an_async_stream_early_still_records_the_whole(recording: Lesson, live: OpenAIServer) -> None:
@@ -433,6 +452,7 @@ def test_the_same_request_in_two_cells_is_recorded_once(recording: Lesson, live:
     new_cell("b")
     assert ask(PROMPT) == first == "1"
     assert len(live.requests) == 1
+    assert texts(only(recording)) == ["1"]
 
 
 def test_a_cell_run_again_records_anew(recording: Lesson, live: OpenAIServer) -> None:
@@ -505,7 +525,7 @@ def read(*parts: bytes) -> list[Any]:
 
 def parted(raw: bytes, borders: list[int]) -> Iterator[bytes]:
     edges = [0, *sorted(border % (len(raw) + 1) for border in borders), len(raw)]
-    return (raw[a:b] for a, b in zip(edges, edges[1:], strict=False))
+    return (raw[a:b] for a, b in itertools.pairwise(edges))
 
 
 RAW = (

@@ -106,7 +106,7 @@ def test_the_sdk_raises_its_own_error_for_a_fault(
 
 
 def test_a_recorded_timeout_is_not_waited_for(lesson: Lesson, clock: Clock) -> None:
-    lesson.plays(PROMPT, {"fault": "timeout", "ms": 600_000})
+    lesson.plays(PROMPT, {"fault": "timeout"})
     lesson.start(speed=1)
     with pytest.raises(openai.APITimeoutError):
         ask(PROMPT, client())

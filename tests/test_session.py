@@ -379,8 +379,7 @@ def test_the_sessions_own_keys_are_not_foreign(lesson: Lesson, monkeypatch: pyte
     dotenv("OPENAI_API_KEY=sk-dotenv")
     lesson.has("안녕", "반갑습니다.")
     lesson.start()
-    if key == "sk-typed-in-later":
-        monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-typed-in-later")
     assert ask("안녕", openai.OpenAI(api_key=key)) == "반갑습니다."
 
 
