@@ -35,6 +35,8 @@ PLACEHOLDER_KEY = "chatkit-needs-no-key"
 _real_sync = httpx2.HTTPTransport.handle_request
 _real_async = httpx2.AsyncHTTPTransport.handle_async_request
 _active: Session | None = None
+# Why the last start failed: a learner who goes on all the same must not go live.
+_refusal: ChatkitError | None = None
 # The take that this task's last first attempt was given: its retries belong to the same take.
 _take_of: contextvars.ContextVar[tuple[str, int]] = contextvars.ContextVar("chatkit_take")
 
@@ -60,20 +62,30 @@ def start(
     Raises:
         ChatkitError: an unknown mode, a bad number, a lesson without recordings, or no key where one is needed.
     """
-    global _active
+    global _active, _refusal
     stop()
-    settings = _Settings()
-    session = Session(lesson, settings, _mode(mode, settings), _speed(speed, settings), folder, answers or {})
+    try:
+        settings = _Settings()
+        session = Session(lesson, settings, _mode(mode, settings), _speed(speed, settings), folder, answers or {})
+    except ChatkitError as error:
+        _refusal = error
+        network.block()
+        _patch()
+        raise
     session.open()
     _active = session
 
 
 def stop() -> None:
     """Switch chatkit off and put everything back; harmless when it is not on."""
-    global _active
-    session, _active = _active, None
-    if session is not None:
-        session.close()
+    global _active, _refusal
+    session, _active, _refusal = _active, None, None
+    try:
+        if session is not None:
+            session.close()
+    finally:
+        _unpatch()
+        network.unblock()
 
 
 @dataclass
@@ -122,8 +134,7 @@ class Session:
         if self.mode == "replay":
             network.block()
         if self.mode != "live" or self._budget.limit is not None:
-            httpx2.HTTPTransport.handle_request = _handle  # type: ignore[method-assign, assignment]
-            httpx2.AsyncHTTPTransport.handle_async_request = _handle_async  # type: ignore[method-assign, assignment]
+            _patch()
         self._script.install()
         self._shell = _shell()
         if self._shell:
@@ -141,9 +152,6 @@ class Session:
         if self._shell:
             self._shell.events.unregister("pre_run_cell", self._new_cell)
         self._script.uninstall()
-        httpx2.HTTPTransport.handle_request = _real_sync  # type: ignore[method-assign]
-        httpx2.AsyncHTTPTransport.handle_async_request = _real_async  # type: ignore[method-assign]
-        network.unblock()
         self._environment.restore()
 
     def _set_environment(self) -> None:
@@ -274,8 +282,24 @@ class Session:
         return request.headers.get("authorization", "").endswith(f" {PLACEHOLDER_KEY}")
 
 
+def _patch() -> None:
+    httpx2.HTTPTransport.handle_request = _handle  # type: ignore[method-assign, assignment]
+    httpx2.AsyncHTTPTransport.handle_async_request = _handle_async  # type: ignore[method-assign, assignment]
+
+
+def _unpatch() -> None:
+    httpx2.HTTPTransport.handle_request = _real_sync  # type: ignore[method-assign]
+    httpx2.AsyncHTTPTransport.handle_async_request = _real_async  # type: ignore[method-assign]
+
+
+def _current() -> Session | None:
+    if _refusal is not None:
+        raise ChatkitError(say("not_started", reason=_refusal))
+    return _active
+
+
 def _handle(transport: httpx2.HTTPTransport, request: httpx2.Request) -> httpx2.Response:
-    session = _active
+    session = _current()
     if session is None:
         return _real_sync(transport, request)
     plan = session.plan(request, request.read())
@@ -286,7 +310,7 @@ def _handle(transport: httpx2.HTTPTransport, request: httpx2.Request) -> httpx2.
 
 
 async def _handle_async(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
-    session = _active
+    session = _current()
     if session is None:
         return await _real_async(transport, request)
     plan = session.plan(request, await request.aread())

@@ -267,6 +267,7 @@ def test_a_reply_that_leaks_leaves_the_old_file_as_it_is(tmp_path: Path, leaking
 @pytest.mark.parametrize(
     "harmless",
     [
+        "Bearer authentication is common. Bearer authentication.",
         "Incorrect API key provided: sk-...abc.",
         "Incorrect API key provided: sk-wrong**********3456.",
         "sk-short",

@@ -6,6 +6,7 @@ import asyncio
 import builtins
 import json
 import os
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,6 +72,26 @@ def test_an_unknown_mode_names_the_four(lesson: Lesson, monkeypatch: pytest.Monk
         dotenv("CHATKIT_MODE=replya")
     with pytest.raises(chatkit.ChatkitError, match=r"replay, auto, live, record.*'replya'"):
         lesson.start(mode="replya" if where == "argument" else None)
+
+
+def test_after_a_failed_start_nothing_is_sent_until_one_succeeds(
+    lesson: Lesson, live: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner reads past the error of the first cell, and has a key in the environment."""
+    lesson.has("안녕", "반갑습니다.")
+    with pytest.raises(chatkit.ChatkitError):
+        lesson.start(mode="replya")
+    with pytest.raises(chatkit.ChatkitError, match="replya"):
+        ask("안녕")
+    with pytest.raises(chatkit.NetworkBlocked):
+        socket.create_connection(("203.0.113.7", 80), timeout=1)
+    assert live.requests == []
+    lesson.start(mode="replay")
+    assert ask("안녕") == "반갑습니다."
+    with pytest.raises(chatkit.ChatkitError):
+        lesson.start(speed=-1)
+    chatkit.stop()
+    assert ask("안녕") == "안녕하세요, 반갑습니다."
 
 
 @pytest.mark.parametrize("mode", ["live", "record"])
