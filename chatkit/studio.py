@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from chatkit import authored, models, notebooks, tokens
 from chatkit.errors import ChatkitError
@@ -60,7 +63,7 @@ def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = 
     """
     home = lesson.parent / "recordings" / lesson.stem
     old = load_folder(home)
-    with _staging(old, lesson.stem, only_missing) as root:
+    with _alone(home), _staging(old, lesson.stem, only_missing) as root:
         live = {"CHATKIT_MODE": "record", "CHATKIT_RECORDINGS": str(root)}
         fill = {**live, "CHATKIT_RECORD_MISSING": "1"}
         paths = [lesson, *notebooks.solutions(project, lesson.stem)]
@@ -71,6 +74,25 @@ def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = 
         replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(root)}
         done = {path: notebooks.executed(path, replay) for path in paths}
         return _save(old, load_folder(root / lesson.stem), done)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lesson's recordings for this process; the system lets go of them when it ends, however it ends.
+
+    Raises:
+        ChatkitError: another process holds them.
+    """
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"chatkit-{name}.lock", blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ChatkitError(f"{folder.name} is being recorded by another process; wait until it is done") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -130,16 +152,23 @@ def author(
     Raises:
         nbclient.exceptions.CellExecutionError: a cell fails for another reason than a missing recording.
     """
-    written: list[Path] = []
     home = lesson.parent / "recordings" / lesson.stem
     home.mkdir(parents=True, exist_ok=True)
+    with _alone(home):
+        return _author(project, lesson, home, ask, {"by": by, "why": why, "constructed": constructed})
+
+
+def _author(
+    project: Path, lesson: Path, home: Path, ask: Callable[[Request], str], marks: dict[str, Any]
+) -> list[Path]:
+    written: list[Path] = []
     known = -1
     while known != len(written):  # each reply changes the number that the banners print, so all run once more
         known = len(written)
         for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
             while (request := _first_miss(path, home.parent)) is not None:
                 reply = authored.parse(ask(request))
-                written.append(save(home, authored.record(request, reply, by=by, why=why, constructed=constructed)))
+                written.append(save(home, authored.record(request, reply, **marks)))
     return written
 
 
