@@ -18,8 +18,8 @@ def parse(text: str) -> list[Reply]:
     """Return the takes that a maintainer typed: plain text, or JSON for anything but a plain reply.
 
     A JSON object with `status` is a whole response in the recording's form. One without may hold `reply`,
-    `message` (fields of the assistant's message), `finish_reason` and `reasoning_tokens`. A JSON list
-    holds several takes.
+    `message` (fields of the assistant's message), `finish_reason`, `reasoning_tokens`, and `constructed`, which
+    marks the record. A JSON list holds several takes.
     """
     plain = text.strip("\n")
     try:
@@ -40,6 +40,7 @@ def record(request: Request, replies: list[Reply], *, by: str, why: str, constru
     source = {"kind": "authored", "by": by, "recorded": today.isoformat(), "why": why}
     key = key_of(request)
     responses = [{"take": n, **_response(request, reply, f"{key}-{n}", today)} for n, reply in enumerate(replies, 1)]
+    constructed = constructed or any(reply.get("constructed") for reply in replies if isinstance(reply, dict))
     return make(request, source, responses, constructed=constructed)
 
 
@@ -47,7 +48,7 @@ def _response(request: Request, reply: Reply, name: str, today: datetime.date) -
     given: dict[str, Any] = {"reply": reply} if isinstance(reply, str) else reply
     if "status" in given or "fault" in given:
         head = {} if "fault" in given else {"ms": 180, "headers": {"content-type": "application/json"}}
-        return {**head, **given}
+        return {**head, **{name: value for name, value in given.items() if name != "constructed"}}
     body = request["json"]
     text = given.get("reply")
     message = {"role": "assistant", "content": text, "refusal": None, "annotations": [], **given.get("message", {})}

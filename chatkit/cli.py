@@ -1,4 +1,4 @@
-"""The `chatkit` command: lab and reset for learners (Korean), verify, record and author for maintainers (English)."""
+"""The `chatkit` command: lab, reset, doctor for learners (Korean), verify, record, author for maintainers (English)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from chatkit import lab, notebooks, studio, verification
+from chatkit import doctor, lab, notebooks, studio, verification
 from chatkit.errors import ChatkitError
 from chatkit.messages import say
 from chatkit.recordings import Request, load_folder
@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("reset", help=say("cli_reset"))
     command.add_argument("lesson", help=say("cli_lesson"))
     command.set_defaults(run=_reset)
+
+    command = commands.add_parser("doctor", help=say("cli_doctor"))
+    command.set_defaults(run=lambda _options: doctor.examine())
 
     command = commands.add_parser("verify", help="check recordings and notebooks")
     command.add_argument(

@@ -102,6 +102,113 @@ KO = {
     ),
     "reset_done": "{lesson}: 처음 상태로 되돌렸습니다. 수정하던 노트북은 {kept} 에 있습니다.",
     "reset_new": "{lesson}: 새로 만들었습니다.",
+    # doctor
+    "cli_doctor": "이 컴퓨터에서 강의를 실행할 준비가 되었는지 확인합니다",
+    "doctor_good": "좋음",
+    "doctor_caution": "주의",
+    "doctor_trouble": "문제",
+    "doctor_result": "결과: 문제 {troubles}건, 주의 {cautions}건",
+    "doctor_failed": (
+        "확인을 마치지 못한 항목이 있습니다: {check}({error}).\n"
+        "나머지 결과는 그대로 믿어도 됩니다. 강의가 실행되지 않으면 이 줄을 강사나 저자에게 알려 주세요."
+    ),
+    "doctor_python": "Python {version} ({system})",
+    "doctor_packages": "패키지: {versions}",
+    "doctor_unmet": (
+        "강의에 맞지 않는 패키지: {unmet}. 괄호 안이 설치된 버전이고 0은 없다는 뜻입니다.\n"
+        ".venv 폴더를 지우고 python start.py를 다시 실행하세요."
+    ),
+    "doctor_not_installed": (
+        "강의 패키지가 설치되어 있지 않아 버전을 비교하지 못했습니다.\n"
+        "내려받은 강의 폴더에서 python start.py doctor로 실행하세요."
+    ),
+    "doctor_dotenv": "설정 파일: {path} (설정 {n}개)",
+    "doctor_dotenv_none": "설정 파일: .env 없음. 키 없이 재생할 때는 필요하지 않습니다.",
+    "doctor_dotenv_lines": (
+        "{path}: 읽지 못했거나 값이 없는 줄이 있습니다({lines}번째 줄).\n"
+        "한 줄에 하나씩 이름=값으로 적으세요. 설명을 적은 줄은 #으로 시작해야 합니다."
+    ),
+    "doctor_dotenv_no_file": (
+        "{path}: 텍스트 파일이 아니라서 읽지 않습니다(폴더이거나 특수한 파일).\n"
+        "이름을 바꾸고, .env라는 텍스트 파일을 새로 만드세요."
+    ),
+    "doctor_dotenv_closed": "{path}: 읽을 권한이 없거나 열리지 않습니다.\n파일의 주인과 읽기 권한을 확인하세요.",
+    "doctor_dotenv_no_text": (
+        "{path}: UTF-8 텍스트가 아니라서 읽지 못합니다(UTF-16이거나 깨진 파일).\n"
+        "메모장에서 열어 '다른 이름으로 저장'을 누르고, 인코딩에서 'UTF-8'을 골라 다시 저장하세요."
+    ),
+    "doctor_dotenv_name": (
+        "{path}: 이름이 .env.txt라서 읽지 않습니다.\n"
+        "이름을 .env로 바꾸세요. 끝의 .txt가 보이지 않으면 Windows 탐색기에서 '보기 > 표시 > 파일 확장명'을 켜세요."
+    ),
+    "doctor_ignored": "git: .env는 저장소에 올라가지 않습니다.",
+    "doctor_not_ignored": (
+        "git: {path} 파일이 저장소에 올라갈 수 있습니다.\n"
+        ".gitignore에 .env라고 한 줄 적으세요. 이미 올렸다면 git rm --cached .env를 실행하고 키를 폐기하세요."
+    ),
+    "doctor_git_failed": (
+        "git: .env가 저장소에 올라가는지 확인하지 못했습니다.\n.gitignore에 .env라고 적은 줄이 있는지 보세요."
+    ),
+    "doctor_mode": "모드: {mode}",
+    "doctor_mode_unknown": (
+        "모드: CHATKIT_MODE 값이 잘못되었습니다. 쓸 수 있는 값: {known}. 들어온 값: '{got}'.\n"
+        "환경 변수나 .env에서 CHATKIT_MODE를 고치거나 지우세요."
+    ),
+    "doctor_environment": "환경 변수 OPENAI_API_KEY",
+    "doctor_key": "API 키: {place} ({key})",
+    "doctor_no_key": "API 키: 없음. 키 없이도 재생으로 실행됩니다.",
+    "doctor_no_key_auto": (
+        "API 키: 없음. 기록이 있는 요청만 실행됩니다.\n기록에 없는 요청도 보내려면 .env에 OPENAI_API_KEY=… 를 적으세요."
+    ),
+    "doctor_no_key_live": (
+        "API 키: 없음. {mode} 모드에는 키가 필요합니다.\n"
+        ".env에 OPENAI_API_KEY=… 를 적거나, 키 없이 보려면 CHATKIT_MODE=replay로 바꾸세요."
+    ),
+    "doctor_key_curly": (
+        "API 키: 둥근 따옴표(“ ” ‘ ’)가 들어 있습니다({place}, {key}).\n따옴표를 모두 지우고 키만 적으세요."
+    ),
+    "doctor_key_quoted": (
+        "API 키: 따옴표까지 키로 들어갔습니다({place}, {key}).\n"
+        "따옴표 없이 다시 설정하세요. Windows 명령 프롬프트의 set은 따옴표도 값으로 넣습니다."
+    ),
+    "doctor_key_foreign": (
+        "API 키: 한글처럼 키에 쓸 수 없는 글자가 들어 있습니다({place}, {key}).\n"
+        "안내 문구를 모두 지우고, 만들어 둔 키를 그대로 붙여 넣으세요."
+    ),
+    "doctor_key_spaces": (
+        "API 키: 빈칸이나 줄바꿈이 들어 있습니다({place}, {key}).\n빈칸을 지우고 키를 한 줄로 적으세요."
+    ),
+    "doctor_key_unusual": (
+        "API 키: OpenAI의 키처럼 sk-로 시작하지 않습니다({place}, {key}).\n"
+        "키를 처음부터 끝까지 다시 복사하세요. 다른 서버의 키라면 OPENAI_BASE_URL도 적으세요."
+    ),
+    "doctor_key_hidden": (
+        "API 키: {path} 에도 다른 키가 있지만 환경 변수의 키가 먼저 쓰입니다.\n"
+        ".env의 키를 쓰려면 환경 변수 OPENAI_API_KEY를 지우고 터미널과 JupyterLab을 다시 여세요."
+    ),
+    "doctor_model": "모델: {model} (종료일: {date})",
+    "doctor_model_unknown": (
+        "모델: {model} (모르는 이름이라 종료일을 알 수 없습니다)\n"
+        "OPENAI_MODEL의 철자를 확인하세요. 강의의 모델은 {course}입니다."
+    ),
+    "doctor_model_dying": (
+        "모델: {model} ({date}에 종료됩니다)\n"
+        "그 전에 OPENAI_MODEL을 지우거나 다른 모델로 바꾸세요. 강의의 모델({course})이라면 강의를 새로 내려받으세요."
+    ),
+    "doctor_model_dead": (
+        "모델: {model} ({date}에 종료되어, 실제 API에 요청하면 404 오류가 납니다)\n"
+        "OPENAI_MODEL을 지우거나 다른 모델로 바꾸세요. 강의의 모델({course})이라면 강의를 새로 내려받으세요."
+    ),
+    "doctor_font": "한글 글꼴: 있음",
+    "doctor_font_missing": (
+        "한글 글꼴: 없음. 이 컴퓨터의 브라우저에서 한글이 네모로 보일 수 있습니다.\n"
+        "Ubuntu와 Debian에서는 sudo apt install fonts-noto-cjk를 실행하세요."
+    ),
+    "doctor_kernel": "Jupyter 커널: 시작해서 1+1을 실행했습니다({answer}).",
+    "doctor_kernel_failed": (
+        "Jupyter 커널: 시작하지 못했거나 답이 없습니다({error}).\n"
+        ".venv 폴더를 지우고 python start.py를 다시 실행하세요. 그래도 같다면 백신 프로그램이 막는지 확인하세요."
+    ),
 }
 
 
