@@ -1,7 +1,7 @@
 """Measure what chatkit costs: `python benchmarks/replay.py [--quick] [--json FILE]`.
 
 Two ways of doing the same are timed in turns, a few calls at a time, and the median of the rounds' ratios is
-told: the noise of a busy machine meets both. Import and load are timed in fresh processes.
+told, so that the noise of a busy machine meets both. Import and load are timed in fresh processes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import gc
 import importlib.util
 import io
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -34,303 +35,255 @@ from openai_server import OpenAIServer, Reply, chunks, completion  # noqa: E402
 import chatkit  # noqa: E402
 from chatkit import recordings  # noqa: E402
 
-MODEL = "gpt-6-luna"
-LESSON = "01_bench"
+MODEL, LESSON = "gpt-6-luna", "01_bench"
 URL = "https://api.openai.com/v1/chat/completions"
-SOURCE = {"kind": "authored", "by": "the benchmark", "recorded": "2026-11-22", "why": "a measurement"}
 WORDS = "하나 둘 셋 넷 다섯 여섯 일곱 여덟"  # with the role and the end: 10 chunks
+PAUSE = 0.02
 Row = dict[str, Any]
 Call = Callable[[], object]
 
 
-def row(name: str, value: float | None, unit: str, bar: float | None = None, note: str = "") -> Row:
-    met = None if bar is None or value is None else value <= bar
-    return {"name": name, "value": value, "unit": unit, "bar": bar, "met": met, "note": note}
+def row(name: str, value: float, unit: str, bar: float | None = None, note: str = "") -> Row:
+    return {"name": name, "value": value, "unit": unit, "bar": bar, "met": bar is None or value <= bar, "note": note}
 
 
-def body(prompt: str, **fields: Any) -> dict[str, Any]:
+def body(prompt: Any, **fields: Any) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": prompt}], "model": MODEL, **fields}
 
 
-def recording(prompt: str) -> recordings.Record:
-    request = {"method": "POST", "path": "/chat/completions", "json": body(prompt)}
-    head = {"status": 200, "ms": 640, "headers": {"content-type": "application/json"}}
-    return recordings.make(request, SOURCE, [{"take": 1, **head, "json": completion(WORDS, MODEL)}])
+def recorded(asked: dict[str, Any]) -> recordings.Record:
+    answer: dict[str, Any] = {"headers": {"content-type": "application/json"}, "json": completion(WORDS, MODEL)}
+    if asked.get("stream"):
+        events = [[ms, event] for ms, event in enumerate(chunks(WORDS, asked))]
+        answer = {"headers": {"content-type": "text/event-stream; charset=utf-8"}, "events": events}
+    source = {"kind": "authored", "by": "the benchmark", "recorded": "2026-11-22", "why": "a measurement"}
+    request = recordings.normalise("POST", httpx2.URL(URL), json.dumps(asked).encode(), bases=[recordings.OPENAI_BASE])
+    return recordings.make(request, source, [{"take": 1, "status": 200, "ms": 640, **answer}])
 
 
-def streamed(prompt: str) -> recordings.Record:
-    asked = body(prompt, stream=True)
-    events = [[ms, event] for ms, event in enumerate(chunks(WORDS, asked))]
-    head = {"status": 200, "ms": 0, "headers": {"content-type": "text/event-stream; charset=utf-8"}}
-    answer = {"take": 1, **head, "text": recordings.text_of(events), "events": events}
-    return recordings.make({"method": "POST", "path": "/chat/completions", "json": asked}, SOURCE, [answer])
-
-
-def start(root: Path, mode: str = "replay") -> None:
+@contextlib.contextmanager
+def started(root: Path, mode: str = "replay") -> Iterator[None]:
     with contextlib.redirect_stdout(io.StringIO()):
         chatkit.start(LESSON, mode=mode, speed=0, folder=root)
+    try:
+        yield
+    finally:
+        chatkit.stop()
 
 
 def compare(base: Call, ours: Call, rounds: int, calls: int) -> tuple[float, float, float]:
     """Return the median ratio of `ours` to `base`, and the median seconds of each."""
-    pairs = []
     base(), ours()
+    pairs = []
     gc.disable()
     try:
         for number in range(rounds):
             # The second of a pair finds warm caches: take turns.
             order = (base, ours) if number % 2 else (ours, base)
-            seconds = {call: _seconds(call, calls) for call in order}
-            pairs.append((seconds[base], seconds[ours]))
-            if not number % 20:
-                gc.collect()
+            taken = {call: seconds(call, calls) for call in order}
+            pairs.append((taken[base], taken[ours]))
+            gc.collect(0)
     finally:
         gc.enable()
     bases, times = zip(*pairs, strict=True)
     return statistics.median(b / a for a, b in pairs), statistics.median(bases), statistics.median(times)
 
 
-def _seconds(call: Call, calls: int) -> float:
+def seconds(call: Call, calls: int = 1) -> float:
     begun = time.perf_counter()
     for _ in range(calls):
         call()
     return (time.perf_counter() - begun) / calls
 
 
-# requests
-
-
-def replay_rows(root: Path, rounds: int) -> Iterator[Row]:
-    """Compare replay with a bare mock transport that has the same bytes ready, in the same pieces."""
-    for record in (recording("안녕"), streamed("안녕")):
-        recordings.save(root / LESSON, record)
-    start(root)
-    for kind, stream in (("JSON request", False), ("10-chunk stream", True)):
-        asked = body("안녕", **({"stream": True} if stream else {}))
-        with httpx2.stream("POST", URL, json=asked) as came:
-            pieces, headers = list(came.iter_raw()), dict(came.headers)
-
-        def answer(_: httpx2.Request, pieces: list[bytes] = pieces, headers: Any = headers) -> httpx2.Response:
-            stream = _Pieces(pieces) if len(pieces) > 1 else httpx2.ByteStream(pieces[0])
-            return httpx2.Response(200, headers=headers, stream=stream)
-
-        mock = httpx2.MockTransport(answer)
-        bare, ours = openai.OpenAI(http_client=httpx2.Client(transport=mock)), openai.OpenAI(http_client=httpx2.Client())
-        found = compare(lambda: _ask(bare, asked), lambda: _ask(ours, asked), rounds, 4)  # noqa: B023
-        yield _ratio(f"replay / bare mock, {kind}, sync", found)
-
-        with asyncio.Runner() as runner:
-            bare_async = openai.AsyncOpenAI(http_client=httpx2.AsyncClient(transport=mock))
-            ours_async = openai.AsyncOpenAI(http_client=httpx2.AsyncClient())
-            calls = [lambda c=c: runner.run(_four(c, asked)) for c in (bare_async, ours_async)]  # noqa: B023
-            yield _ratio(f"replay / bare mock, {kind}, async", compare(*calls, rounds, 1), 4)
-    chatkit.stop()
-
-
-class _Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
     def __init__(self, pieces: list[bytes]) -> None:
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
+        return iter(self._pieces)
 
     async def __aiter__(self) -> Any:
         for piece in self._pieces:
             yield piece
 
 
-def _ask(client: openai.OpenAI, asked: Any) -> None:
-    answer = client.chat.completions.create(**asked)
-    if asked.get("stream"):
-        list(answer)
+def replay_rows(root: Path, rounds: int, calls: int = 4) -> Iterator[Row]:
+    """Compare replay with a bare mock transport that has the same bytes ready, in the same pieces."""
+    for asked in (body("안녕"), body("안녕", stream=True)):
+        recordings.save(root / LESSON, recorded(asked))
+        kind = "10-chunk stream" if asked.get("stream") else "JSON request"
+        with started(root):
+            with httpx2.stream("POST", URL, json=asked) as came:
+                pieces, headers = list(came.iter_raw()), dict(came.headers)
+            mock = httpx2.MockTransport(
+                lambda _, p=pieces, h=headers: httpx2.Response(200, headers=h, stream=Pieces(p))
+            )
+            each = [httpx2.Client(transport=transport) for transport in (mock, httpx2.HTTPTransport())]
+            asks = [sync_ask(openai.OpenAI(http_client=client), asked) for client in each]
+            yield against_bare(f"{kind}, sync", compare(*asks, rounds, calls), 1)
+            with asyncio.Runner() as runner:
+                each = [httpx2.AsyncClient(transport=transport) for transport in (mock, httpx2.AsyncHTTPTransport())]
+                asks = [async_ask(openai.AsyncOpenAI(http_client=client), asked, runner, calls) for client in each]
+                yield against_bare(f"{kind}, async", compare(*asks, rounds, 1), calls)
 
 
-async def _four(client: openai.AsyncOpenAI, asked: Any) -> None:
-    for _ in range(4):
-        answer = await client.chat.completions.create(**asked)
+def sync_ask(client: openai.OpenAI, asked: Any) -> Call:
+    def ask() -> None:
+        answer = client.chat.completions.create(**asked)
         if asked.get("stream"):
-            [chunk async for chunk in answer]
+            list(answer)
+
+    return ask
 
 
-def _ratio(name: str, found: tuple[float, float, float], each: int = 1) -> Row:
-    ratio, base, ours = found
-    note = f"{1e6 * base / each:.0f} -> {1e6 * ours / each:.0f} us, +{1e6 * (ours - base) / each:.0f} us"
-    return row(name, round(ratio, 3), "x", 1.10, note)
+def async_ask(client: openai.AsyncOpenAI, asked: Any, runner: asyncio.Runner, calls: int) -> Call:
+    async def ask() -> None:
+        for _ in range(calls):
+            answer = await client.chat.completions.create(**asked)
+            if asked.get("stream"):
+                [chunk async for chunk in answer]
+
+    return lambda: runner.run(ask())
 
 
-def record_rows(root: Path, rounds: int, pause: float = 0.02) -> Iterator[Row]:
-    """Time the first chunk of ten that come with pauses, recorded and not."""
+def against_bare(name: str, found: tuple[float, float, float], calls: int) -> Row:
+    ratio, base, ours = found[0], *(1e6 * value / calls for value in found[1:])
+    return row(f"replay / bare mock, {name}", round(ratio, 3), "x", 1.10, f"{base:.0f} -> {ours:.0f} us")
+
+
+def record_rows(root: Path, rounds: int) -> Iterator[Row]:
+    """Time the first of ten chunks that come with pauses, direct and recorded."""
 
     def paced(asked: Any) -> Iterator[Any]:
         for event in chunks(WORDS, asked):
             yield event
-            time.sleep(pause)
+            time.sleep(PAUSE)
 
-    with OpenAIServer(lambda asked: Reply(events=paced(asked))) as server, _environment(server):  # type: ignore[arg-type]
-        client = openai.OpenAI(base_url=server.base_url, api_key="loopback-key")
-        times: dict[str, list[tuple[float, float]]] = {"live": [], "record": []}
+    firsts: dict[str, list[float]] = {"live": [], "record": []}
+    with OpenAIServer(lambda asked: Reply(events=paced(asked))) as server:  # type: ignore[arg-type]
+        os.environ.update(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="loopback-key")
+        client = openai.OpenAI()
         for number in range(rounds + 1):
-            for mode in sorted(times, reverse=bool(number % 2)):
-                start(root, mode)
-                begun = time.perf_counter()
-                stream = client.chat.completions.create(**body(f"{number}", stream=True))
-                next(stream)
-                first = time.perf_counter() - begun
-                list(stream)
-                times[mode].append((first, time.perf_counter() - begun))
-        chatkit.stop()
-    pairs = list(zip(*(times[mode][1:] for mode in ("live", "record")), strict=True))  # the first round warms up
-    later = statistics.median(1e3 * (b[0] - a[0]) for a, b in pairs)
-    total = statistics.median(b[1] / a[1] for a, b in pairs)
-    firsts = " -> ".join(f"{1e3 * statistics.median(pair[i][0] for pair in pairs):.1f}" for i in (0, 1))
-    whole = 1e3 * statistics.median(b[1] for _a, b in pairs)
-    yield row("first chunk in record mode, later than direct by", round(later, 2), "ms", None, f"{firsts} ms of {whole:.0f}")
-    yield row("whole stream in record mode / direct, file saved", round(total, 3), "x")
+            for mode in sorted(firsts, reverse=bool(number % 2)):
+                with started(root, mode):
+                    begun = time.perf_counter()
+                    stream = client.chat.completions.create(**body(f"{number}", stream=True))
+                    next(stream)
+                    firsts[mode].append(1e3 * (time.perf_counter() - begun))
+                    list(stream)
+        del os.environ["OPENAI_BASE_URL"], os.environ["OPENAI_API_KEY"]
+    direct, recording = firsts["live"][1:], firsts["record"][1:]  # the first round warms up
+    later = statistics.median(b - a for a, b in zip(direct, recording, strict=True))
+    note = f"{statistics.median(direct):.1f} -> {statistics.median(recording):.1f} ms of {11e3 * PAUSE:.0f} ms"
+    yield row("first chunk in record mode, later than direct", round(later, 2), "ms", None, note)
 
 
-@contextlib.contextmanager
-def _environment(server: OpenAIServer) -> Iterator[None]:
-    import os
-
-    ours = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "loopback-key"}
-    before = dict(os.environ)
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-# fresh processes
-
-_BEYOND = "import time, openai; t = time.perf_counter(); {what}; print(1e3 * (time.perf_counter() - t))"
-_LOAD = """
-import contextlib, io, json, os, resource, sys, time
+BEYOND = "import time, openai; t = time.perf_counter(); {what}; print(1e3 * (time.perf_counter() - t))"
+LOAD = """
+import contextlib, importlib, io, json, os, sys, time
 from pathlib import Path
+module, *paths = sys.argv[1:]
+tool, kept = importlib.import_module(module), []
+getattr(tool, "start", None)  # imports what is left
 def resident():
-    status = Path("/proc/self/statm")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
-    return int(status.read_text().split()[1]) * resource.getpagesize() / (1 << 20)
-kind, empty, path = sys.argv[1:]
+    pages = Path("/proc/self/statm")  # Linux alone tells it without a further package
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20) if pages.exists() else 0
 def load(where):
-    if kind == "vcrpy":
-        return vcr.cassette.Cassette.load(path=str(where))
+    begun = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
-        chatkit.start("01_bench", mode="replay", folder=where)
-if kind == "vcrpy":
-    import vcr
-else:
-    import chatkit
-    chatkit.start
-load(empty)  # what is imported and made once is not counted
-before, begun = resident(), time.perf_counter()
-kept = load(path)
-print(json.dumps([1e3 * (time.perf_counter() - begun), resident() - before]))
+        vcr = module == "vcr"
+        kept.append(tool.cassette.Cassette.load(path=where) if vcr else tool.start("01_bench", folder=where))
+    return 1e3 * (time.perf_counter() - begun)
+first, before = load(paths[0]), resident()  # what is imported and made once
+print(json.dumps([load(paths[1]), resident() - before, first]))
 """
 
 
-def fresh(code: str, *arguments: object) -> str:
+def fresh(code: str, *arguments: object) -> Any:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def import_rows(times: int) -> Iterator[Row]:
     for what, bar in (("import chatkit", 10.0), ("from chatkit import start", None)):
-        taken = statistics.median(float(fresh(_BEYOND.format(what=what))) for _ in range(times))
+        taken = statistics.median(fresh(BEYOND.format(what=what)) for _ in range(times))
         yield row(f"`{what}` beyond `import openai`", round(taken, 2), "ms", bar)
 
 
 def load_rows(root: Path, counts: list[int], times: int) -> Iterator[Row]:
     """Load ever more recordings in fresh processes, and as many interactions of a vcrpy cassette."""
-    kinds = ["chatkit", *(["vcrpy"] if importlib.util.find_spec("vcr") else [])]
-    if "vcrpy" not in kinds:
+    modules = ["chatkit", "vcr"] if importlib.util.find_spec("vcr") else ["chatkit"]
+    if len(modules) == 1:
         print("vcrpy is not installed: its rows are left out (pip install vcrpy)", file=sys.stderr)
-    each: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-    for count in counts:
-        made = [recording(f"{number}번째 질문") for number in range(count)]
+    for module in modules:
+        each = []
+        for count in counts:
+            paths = [stored(module, root / str(n), n) for n in (1, count)]
+            runs = [fresh(LOAD, module, *paths) for _ in range(times)]
+            ms, mib, first = (statistics.median(column) for column in zip(*runs, strict=True))
+            each.append((ms / count, mib / count))
+            note = f"{1e3 * ms / count:.0f} us each; the first in a process {first:.0f} ms"
+            yield row(f"{module}: load {count:,} recordings", round(ms, 1), "ms", None, note)
+            yield row(f"{module}: their memory", round(mib, 1), "MiB", None, f"{1_024 * mib / count:.1f} KiB each")
+        if len(counts) > 2:
+            for name, last, before in zip(("time", "memory"), each[-1], each[-2], strict=True):
+                named = f"{module}: {name} of one, {counts[-1]:,} / {counts[-2]:,}"
+                growth = round(last / before, 2) if before else 0.0
+                yield row(named, growth, "x", 1.5 if module == "chatkit" else None, "1 is linear")
+
+
+def stored(module: str, root: Path, count: int) -> Path:
+    """Write that many interactions to disk and return where."""
+    made = [recorded(body(f"{number}번째 질문")) for number in range(count)]
+    (root / LESSON).mkdir(parents=True, exist_ok=True)
+    if module == "chatkit":
         for record in made:
-            path = root / str(count) / LESSON / recordings.file_name(record)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(recordings.dump(record), encoding="utf-8")
-        for kind in kinds:
-            where, empty = root / str(count), root / "empty"
-            (empty / LESSON).mkdir(parents=True, exist_ok=True)
-            if kind == "vcrpy":
-                where, empty = _cassette(root / f"{count}.yaml", made), _cassette(root / "one.yaml", made[:1])
-            runs = [json.loads(fresh(_LOAD, kind, empty, where)) for _ in range(times)]
-            ms, mib = (statistics.median(column) for column in zip(*runs, strict=True))
-            each[kind].append((ms / count, mib / count))
-            note = f"{1e3 * ms / count:.0f} us and {1_024 * mib / count:.1f} KiB each"
-            yield row(f"{kind}: load {count:,} recordings", round(ms, 1), "ms", None, note)
-            yield row(f"{kind}: resident memory of {count:,}", round(mib, 1), "MiB")
-    if len(counts) > 2:
-        for name, column in (("time", 0), ("memory", 1)):
-            growth = each["chatkit"][-1][column] / each["chatkit"][-2][column]
-            yield row(f"load {name} of one, among {counts[-1]:,} / {counts[-2]:,}", round(growth, 2), "x", 1.5, "1 is linear")
+            (root / LESSON / recordings.file_name(record)).write_text(recordings.dump(record), encoding="utf-8")
+        return root
 
-
-def _cassette(path: Path, made: list[recordings.Record]) -> Path:
     import vcr.serialize
     from vcr.serializers import yamlserializer
 
-    requests = [vcr.request.Request("POST", URL, json.dumps(r["request"]["json"]), {}) for r in made]
-    responses = []
-    for record in made:
-        text = json.dumps(record["responses"][0]["json"], ensure_ascii=False)
-        headers = {"content-type": ["application/json"]}
-        responses.append({"status": {"code": 200, "message": "OK"}, "headers": headers, "body": {"string": text}})
-    cassette = {"requests": requests, "responses": responses}
+    requests = [vcr.request.Request("POST", URL, json.dumps(record["request"]["json"]), {}) for record in made]
+    head = {"status": {"code": 200, "message": "OK"}, "headers": {"content-type": ["application/json"]}}
+    texts = [json.dumps(record["responses"][0]["json"], ensure_ascii=False) for record in made]
+    cassette = {"requests": requests, "responses": [{**head, "body": {"string": text}} for text in texts]}
+    path = root / "cassette.yaml"
     path.write_text(vcr.serialize.serialize(cassette, yamlserializer), encoding="utf-8")
     return path
 
 
-# single requests
-
-
 def image_row(root: Path, rounds: int) -> Row:
-    """Send a data URL of 10 MB through replay and through the bare mock: the difference is the matching."""
-    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0K" * 1_250_000}}
-    asked = {"model": MODEL, "messages": [{"role": "user", "content": [picture]}]}
+    """Post a data URL of 10 MB in replay and to the bare mock: the difference is what matching takes."""
+    asked = body([{"type": "image_url", "image_url": {"url": "data:image/png;base64," + "iVBORw0K" * 1_250_000}}])
+    recordings.save(root / LESSON, recorded(asked))
     content = json.dumps(asked).encode()
-    request = recordings.normalise("POST", httpx2.URL(URL), content, bases=[recordings.OPENAI_BASE])
-    answers = recording("")["responses"]
-    recordings.save(root / LESSON, recordings.make(request, SOURCE, answers))
-    start(root)
-    reply = json.dumps(answers[0]["json"]).encode()
-    bare = httpx2.Client(transport=httpx2.MockTransport(lambda _: httpx2.Response(200, content=reply)))
-    with httpx2.Client() as ours:
-        _, base, mine = compare(lambda: bare.post(URL, content=content), lambda: ours.post(URL, content=content), rounds, 1)
-    chatkit.stop()
+    mock = httpx2.MockTransport(lambda _: httpx2.Response(200, content=b"{}"))
+    bare, ours = (httpx2.Client(transport=transport) for transport in (mock, httpx2.HTTPTransport()))
+    with started(root):
+        posts = [lambda c=client: c.post(URL, content=content).raise_for_status() for client in (bare, ours)]
+        _ratio, base, mine = compare(*posts, rounds, 1)
     return row("match a data URL of 10 MB", round(1e3 * (mine - base), 1), "ms", 50.0)
 
 
 def miss_row(root: Path, count: int, times: int) -> Row:
-    start(root / str(count))
-    client, taken, message = openai.OpenAI(max_retries=0), [], ""
-    for number in range(times):
-        begun = time.perf_counter()
-        try:
-            client.chat.completions.create(**body(f"{number}번째로 다른 질문"))
-        except chatkit.MissingRecording as error:
-            message = str(error)
-        taken.append(time.perf_counter() - begun)
-    chatkit.stop()
-    if "content" not in message:
-        raise AssertionError(f"the miss names no difference: {message}")
-    return row(f"MissingRecording among {count:,}", round(1e3 * statistics.median(taken), 1), "ms")
+    def miss() -> None:
+        with contextlib.suppress(chatkit.MissingRecording):
+            client.chat.completions.create(**body("다른 질문"))
+
+    with started(root / str(count)):
+        client = openai.OpenAI(max_retries=0)
+        taken = statistics.median(seconds(miss) for _ in range(times))
+    return row(f"MissingRecording among {count:,}", round(1e3 * taken, 1), "ms")
 
 
 def table(rows: list[Row]) -> str:
-    said = {True: "met", False: "MISSED", None: ""}
-    lines = [f"{'':<52} {'measured':>14} {'bar':>10}"]
+    lines = [f"{'':<50} {'measured':>12}  {'bar':>12}"]
     for item in rows:
-        bar = f"<= {item['bar']:g}" if item["bar"] is not None else ""
-        lines.append(
-            f"{item['name']:<52} {item['value']:>10,} {item['unit']:<3} {bar:>10} {said[item['met']]:<6} {item['note']}"
-        )
-    return "\n".join(line.rstrip() for line in lines)
+        verdict = "" if item["bar"] is None else f"<= {item['bar']:g} " + ("met" if item["met"] else "MISSED")
+        lines.append(f"{item['name']:<50} {item['value']:>9,} {item['unit']:<3} {verdict:>14}  {item['note']}".rstrip())
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -338,18 +291,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and at most 1,000 recordings")
     options = parser.parse_args()
-    quick = options.quick
-    counts = [10, 1_000] if quick else [10, 1_000, 10_000]
+    many, some, few = (60, 5, 1) if options.quick else (300, 15, 3)
+    counts = [10, 1_000] if options.quick else [10, 1_000, 10_000]
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         root = Path(folder)
-        rows = [
-            *replay_rows(root, 60 if quick else 300),
-            *record_rows(root, 3 if quick else 9),
-            *import_rows(5 if quick else 15),
-            *load_rows(root, counts, 1 if quick else 3),
-            image_row(root, 5 if quick else 15),
-            miss_row(root, counts[-1], 2 if quick else 5),
-        ]
+        rows = [*replay_rows(root, many), *record_rows(root, some), *import_rows(some), *load_rows(root, counts, few)]
+        rows += [image_row(root, some), miss_row(root, counts[-1], few)]
     machine = f"Python {platform.python_version()}, openai {openai.__version__}, httpx2 {httpx2.__version__}"
     print(f"{machine}, {platform.system()} {platform.machine()}\n{table(rows)}")
     if options.json:

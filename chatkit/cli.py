@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from chatkit import doctor, lab, notebooks, studio, verification
+from chatkit import doctor, lab, models, notebooks, studio, verification
 from chatkit.errors import ChatkitError
 from chatkit.messages import say
 from chatkit.recordings import Request, load_folder
@@ -57,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--missing", action="store_true", help="keep what is recorded, record only what is missing")
     command.set_defaults(run=_record)
 
+    command = commands.add_parser("models", help="show the models, or move the series to another one")
+    command.set_defaults(run=_models)
+    uses = command.add_subparsers(metavar="use")
+    command = uses.add_parser("use", help="rename the model in all authored recordings and run the lessons again")
+    command.add_argument("model")
+    command.set_defaults(run=_use_model)
+
     command = commands.add_parser("author", help="write the missing replies of a lesson by hand")
     command.add_argument("lesson")
     command.add_argument("--by", default="the course authors")
@@ -92,16 +101,34 @@ def _verify(options: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
-def _record(options: argparse.Namespace) -> int:
+def _models(_options: argparse.Namespace) -> int:
+    print(models.table())
+    return 0
+
+
+def _use_model(options: argparse.Namespace) -> int:
+    project, before = notebooks.originals(), models.default()
+    try:
+        with _progress() as report:
+            changes = studio.use_model(project, options.model, report)
+    except ChatkitError:
+        raise
+    except Exception as error:
+        print(f"{error}\nthe run failed; recordings and notebooks are as they were", file=sys.stderr)
+        return 1
+    for change in changes.values():
+        _print_changes(change)
+    for path in notebooks.lessons(project):
+        prose = (cell for cell in notebooks.read(path).cells if cell.cell_type == "markdown")
+        named = [cell.source for cell in prose if before in cell.source]
+        print(f"\n{path.stem}: {len(named)} passages name {before}; read them again", *named, sep="\n---\n")
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[studio.Report]:
     from tqdm import tqdm
 
-    project = notebooks.originals()
-    lesson = notebooks.find(project, options.lesson)
-    calls, cost = studio.expected_cost(load_folder(lesson.parent / "recordings" / lesson.stem))
-    price = f"about USD {cost:.4f}" if cost is not None else "price unknown"
-    print(f"{lesson.stem}: {calls} recorded responses to make again ({price} by list price), constructed ones excepted")
-    if not options.yes and input("Go on? [y/N] ").strip().lower() != "y":
-        return 1
     with tqdm(unit="cell") as bar:
 
         def report(name: str, done: int, total: int) -> None:
@@ -109,11 +136,23 @@ def _record(options: argparse.Namespace) -> int:
             bar.total, bar.n = total, done
             bar.refresh()
 
-        try:
+        yield report
+
+
+def _record(options: argparse.Namespace) -> int:
+    project = notebooks.originals()
+    lesson = notebooks.find(project, options.lesson)
+    calls, cost = studio.expected_cost(load_folder(lesson.parent / "recordings" / lesson.stem))
+    price = f"about USD {cost:.4f}" if cost is not None else "price unknown"
+    print(f"{lesson.stem}: {calls} recorded responses to make again ({price} by list price), constructed ones excepted")
+    if not options.yes and input("Go on? [y/N] ").strip().lower() != "y":
+        return 1
+    try:
+        with _progress() as report:
             changes = studio.record(project, lesson, report, only_missing=options.missing)
-        except Exception as error:
-            print(f"{error}\n{lesson.stem}: the run failed; recordings and notebooks are as they were", file=sys.stderr)
-            return 1
+    except Exception as error:
+        print(f"{error}\n{lesson.stem}: the run failed; recordings and notebooks are as they were", file=sys.stderr)
+        return 1
     _print_changes(changes)
     return 0
 

@@ -136,8 +136,10 @@ def dotenv_file(settings: Settings) -> Iterator[Finding]:
     yield mark, say(settings.reading, path=settings.path, n=len(settings.dotenv))
     # A word alone is no error to python-dotenv: a key pasted without its name, for one.
     parsed = parse_stream(StringIO(settings.text))
-    if lines := [str(part.original.line) for part in parsed if part.error or (part.key and part.value is None)]:
-        yield CAUTION, say("doctor_dotenv_lines", path=settings.path, lines=", ".join(lines))
+    if unset := [part.original for part in parsed if part.error or (part.key and part.value is None)]:
+        # The empty lines before a statement count as its own.
+        lines = [each.line + each.string[: -len(each.string.lstrip())].count("\n") for each in unset]
+        yield CAUTION, say("doctor_dotenv_lines", path=settings.path, lines=", ".join(map(str, lines)))
 
 
 def overlooked(settings: Settings) -> Iterator[Finding]:
@@ -178,9 +180,10 @@ def key(settings: Settings) -> Iterator[Finding]:
     found = {place: values.get("OPENAI_API_KEY", "") for place, values in places.items()}
     keys = {place: value for place, value in found.items() if value.strip() not in ("", PLACEHOLDER_KEY)}
     if not keys:
-        nothing = {"replay": (GOOD, "doctor_no_key"), "auto": (CAUTION, "doctor_no_key_auto")}
-        mark, name = nothing.get(settings.mode, (settings.when_sent, "doctor_no_key_live"))
-        yield mark, say(name, mode=_shown(settings.mode))
+        sends = (TROUBLE, "doctor_no_key_live")
+        nothing = {"auto": (CAUTION, "doctor_no_key_auto"), "live": sends, "record": sends}
+        mark, name = nothing.get(settings.mode, (GOOD, "doctor_no_key"))
+        yield mark, say(name, mode=settings.mode)
         return
     place, value = next(iter(keys.items()))
     wrong = next((name for name, pattern in _MALFORMED.items() if re.search(pattern, value)), "")
@@ -193,7 +196,7 @@ def key(settings: Settings) -> Iterator[Finding]:
 
 def masked(key: str) -> str:
     """Return the end of a key, by which its owner knows it, and nothing of what is too short to spare it."""
-    bare = key.strip(" \"'“”‘’")
+    bare = key.strip(" \n\"'“”‘’")
     end = bare[-4:] if len(bare) >= 20 and bare.isascii() and bare.isprintable() else ""
     return ("sk-…" if bare.startswith("sk-") else "…") + end
 
@@ -207,8 +210,9 @@ def model(settings: Settings) -> Iterator[Finding]:
     """Tell how long the chosen model, or else the course's, is in service."""
     name = settings.get("OPENAI_MODEL") or models.default()
     found = models.known().get(name)
-    words = {"model": _shown(name), "course": models.default(), "date": (found and found.shutdown) or "-"}
-    left = found.days_left(datetime.date.today()) if found else None
+    date, left = (found.shutdown, found.days_left(datetime.date.today())) if found else (None, None)
+    life = say("model_dying", date=date) if date else say("model_active")
+    words = {"model": _shown(name), "course": models.default(), "date": date, "life": life, "as_of": models.checked()}
     if not found and not settings.get("OPENAI_BASE_URL"):
         yield CAUTION, say("doctor_model_unknown", **words)
     elif left is None or left > models.WARN_DAYS:
@@ -240,7 +244,7 @@ def _one_plus_one() -> str:
     from jupyter_client.manager import run_kernel
 
     limit, quiet = KERNEL_SECONDS, subprocess.DEVNULL
-    client: Any  # declared without what it does: the blocking client's `execute` waits for its reply
+    client: Any  # `run_kernel` declares less than the blocking client it gives, whose `execute` can wait
     with run_kernel(kernel_name="python3", startup_timeout=limit, stdout=quiet, stderr=quiet) as client:
         reply = client.execute("", user_expressions={"sum": "1+1"}, reply=True, timeout=limit)
     return str(reply["content"]["user_expressions"]["sum"]["data"]["text/plain"])

@@ -186,7 +186,7 @@ KO = {
         "API 키: {path} 에도 다른 키가 있지만 환경 변수의 키가 먼저 쓰입니다.\n"
         ".env의 키를 쓰려면 환경 변수 OPENAI_API_KEY를 지우고 터미널과 JupyterLab을 다시 여세요."
     ),
-    "doctor_model": "모델: {model} (종료일: {date})",
+    "doctor_model": "모델: {model} ({life}, {as_of} 기준)",
     "doctor_model_unknown": (
         "모델: {model} (모르는 이름이라 종료일을 알 수 없습니다)\n"
         "OPENAI_MODEL의 철자를 확인하세요. 강의의 모델은 {course}입니다."

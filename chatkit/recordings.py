@@ -160,22 +160,22 @@ def seal(record: Record) -> Record:
 
 
 def with_model(record: Record, model: str) -> Record:
-    """Return the record as if `model` had been asked: re-keyed and sealed again."""
+    """Return the record as if `model` had been asked: renamed wherever a reply names it, re-keyed, sealed again."""
+    if not _names_model(record):
+        return record
+    before = record["request"]["json"]["model"]
+    request = {**record["request"], "json": {**record["request"]["json"], "model": model}}
+    # Error texts name the model too, but not as a part of another's name: gpt-6-luna in gpt-6-lunar.
+    name = re.compile(rf"(?<![\w.-]){re.escape(str(before))}(?![\w-])")
 
-    def renamed(body: Json) -> Json:
-        return {**body, "model": model} if isinstance(body, dict) and "model" in body else body
+    def renamed(value: Json) -> Json:
+        if isinstance(value, dict):
+            return {key: renamed(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [renamed(item) for item in value]
+        return name.sub(model, value) if isinstance(value, str) else value
 
-    def answered(response: Json) -> Json:
-        changed = dict(response)
-        if "json" in response:
-            changed["json"] = renamed(response["json"])
-        if "events" in response:
-            changed["events"] = [[ms, renamed(data), *rest] for ms, data, *rest in response["events"]]
-        return changed
-
-    request = {name: renamed(value) if name == "json" else value for name, value in record["request"].items()}
-    responses = [answered(response) for response in record["responses"]]
-    return make(request, record["source"], responses, constructed=record.get("constructed", False))
+    return make(request, record["source"], renamed(record["responses"]), constructed=record.get("constructed", False))
 
 
 def takes(record: Record) -> list[list[Json]]:

@@ -6,10 +6,11 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -140,6 +141,57 @@ def _changed_cells(name: str, before: Any, after: Any) -> Iterator[tuple[str, st
 
 def _shown(cell: Any) -> str:
     return json.dumps([{k: v for k, v in o.items() if k != "execution_count"} for o in cell.outputs], sort_keys=True)
+
+
+def use_model(project: Path, model: str, report: Report) -> dict[str, Changes]:
+    """Move the series to another model without a key: rename it in the recordings, run all lessons, save all.
+
+    Nothing of the project changes until every lesson has run. Returns what changed, by lesson.
+
+    Raises:
+        ChatkitError: models.toml does not have the model, or a recording comes from a real one and must be made again.
+        nbclient.exceptions.CellExecutionError: a cell fails that should not.
+    """
+    models.find(model)
+    root = project / "notebooks" / "recordings"
+    with tempfile.TemporaryDirectory(prefix="chatkit-model-") as name, ExitStack() as locks:
+        staged = Path(name)
+        done: dict[str, dict[Path, Any]] = {}
+        for lesson in notebooks.lessons(project):
+            locks.enter_context(_alone(root / lesson.stem))
+            _rename(root / lesson.stem, staged / lesson.stem, model)
+            replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(staged)}
+            for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+                progress = functools.partial(report, path.stem)
+                done.setdefault(lesson.stem, {})[path] = notebooks.executed(path, replay, progress)
+        changes = {
+            lesson: _save(load_folder(root / lesson), load_folder(staged / lesson), books)
+            for lesson, books in done.items()
+        }
+    _set_course(project, model)
+    return changes
+
+
+def _rename(home: Path, staged: Path, model: str) -> None:
+    folder = load_folder(home)
+    course = folder.model()
+    for key, record in folder.records.items():
+        body = record["request"].get("json")
+        in_use = isinstance(body, dict) and body.get("model") == course
+        if in_use and record["source"]["kind"] != "authored":
+            name = folder.files[key].name
+            raise ChatkitError(f"{home.name}/{name} was recorded from a real model; run: chatkit record {home.name}")
+        save(staged, with_model(record, model) if in_use else record)
+
+
+def _set_course(project: Path, model: str) -> None:
+    for name, pattern, line in (
+        ("chatkit/models.toml", r'^course = ".*"$', f'course = "{model}"'),
+        (".env.example", r"^OPENAI_MODEL=.*$", f"OPENAI_MODEL={model}"),
+    ):
+        path = project / name
+        if path.exists():
+            write_whole(path, re.sub(pattern, line, path.read_text(encoding="utf-8"), flags=re.M))
 
 
 def author(

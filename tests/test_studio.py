@@ -7,8 +7,9 @@ import json
 
 import nbformat
 import pytest
+from learner import chat
 
-from chatkit import notebooks
+from chatkit import authored, notebooks, recordings
 from chatkit.cli import main
 
 SETUP = 'import os, chatkit\nchatkit.start("01_small")\nMODEL = os.environ["OPENAI_MODEL"]'
@@ -52,3 +53,50 @@ def test_an_input_that_ends_too_early_writes_nothing(project, monkeypatch, capsy
     assert main(["author", "01"]) == 1
     assert "nothing was written" in capsys.readouterr().err
     assert not list(project.glob("notebooks/recordings/*/*.json"))
+
+
+@pytest.fixture
+def recorded(project):
+    """The project with its one request recorded and no change on offer."""
+    path = project / "notebooks" / "01_small.ipynb"
+    notebook = notebooks.read(path)
+    notebook.cells[1].metadata = {}
+    nbformat.write(notebook, path)
+    (project / ".env.example").write_text("OPENAI_API_KEY=\nOPENAI_MODEL=gpt-6-luna\n", encoding="utf-8")
+    record = authored.record(chat("안녕"), ["안녕하세요."], by="the tests", why="a test")
+    recordings.save(project / "notebooks" / "recordings" / "01_small", record)
+    return project
+
+
+def files(project):
+    return {path.name: path.read_bytes() for path in project.glob("notebooks/recordings/01_small/*")}
+
+
+def test_the_series_moves_to_another_model_and_back_without_a_trace(recorded, capsys):
+    before = files(recorded)
+    assert main(["models", "use", "gpt-5.4-mini"]) == 0
+    (moved,) = map(json.loads, files(recorded).values())
+    assert moved["request"]["json"]["model"] == moved["responses"][0]["json"]["model"] == "gpt-5.4-mini"
+    assert "OPENAI_MODEL=gpt-5.4-mini" in (recorded / ".env.example").read_text("utf-8")
+    assert "removed  chat-completions-" in capsys.readouterr().out
+
+    assert main(["models", "use", "gpt-6-luna"]) == 0
+    assert files(recorded) == before
+    cells = notebooks.read(recorded / "notebooks" / "01_small.ipynb").cells
+    assert cells[1].outputs[0].data["text/plain"] == "'안녕하세요.'"
+
+
+def test_a_recording_of_a_real_model_is_not_renamed(recorded, capsys):
+    folder = recorded / "notebooks" / "recordings" / "01_small"
+    record = json.loads(next(folder.glob("*.json")).read_text("utf-8"))
+    record["source"] = {"kind": "api", "by": "api.openai.com", "recorded": "2026-11-22"}
+    recordings.save(folder, recordings.seal(record))
+    before = files(recorded)
+    assert main(["models", "use", "gpt-5.4-mini"]) == 1
+    assert "chatkit record 01_small" in capsys.readouterr().err
+    assert files(recorded) == before
+
+
+def test_a_model_without_a_date_is_refused(project, capsys):
+    assert main(["models", "use", "gpt-7"]) == 1
+    assert "gpt-6-luna" in capsys.readouterr().err
