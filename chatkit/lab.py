@@ -78,6 +78,8 @@ def _copy(lesson: Path, work: Path) -> None:
     for name in _ASSETS:
         if (lesson.parent / name).is_dir():
             shutil.copytree(lesson.parent / name, work / name, dirs_exist_ok=True)
+    for page in lesson.parent.glob("*.md"):
+        shutil.copy2(page, work / page.name)
     for solution in notebooks.solutions(lesson.parent.parent, lesson.stem):
         (work / "solutions").mkdir(exist_ok=True)
         shutil.copy2(solution, work / "solutions" / solution.name)

@@ -15,7 +15,8 @@ KO = {
     "count_none": "기록 0건",
     "other_model": "OPENAI_MODEL={asked} 대신, 기록에 쓰인 {used} 모델로 실행합니다.",
     "broken_file": "{file}: 이 기록은 읽지 못해 건너뜁니다({reason}). 나머지는 그대로 실행됩니다.",
-    "dotenv_unreadable": "{path}: UTF-8 텍스트가 아니라서 읽지 않았습니다. 메모장에서 'UTF-8'로 다시 저장하세요.",
+    "dotenv_encoding": "{path}: UTF-8 텍스트가 아니라서 읽지 않았습니다. 메모장에서 'UTF-8'로 다시 저장하세요.",
+    "dotenv_denied": "{path}: 읽지 못했습니다({reason}). 파일의 읽기 권한을 확인하고 커널을 다시 시작하세요.",
     "unknown_mode": (
         "mode 값이 잘못되었습니다. 쓸 수 있는 값: {known}. 들어온 값: {got!r}. "
         "CHATKIT_MODE(환경 변수나 .env) 또는 start(mode=…)를 고친 뒤 커널을 다시 시작하세요."

@@ -176,7 +176,7 @@ class Session:
         if self.mode == "replay" and asked and asked != self._recorded_model():
             lines.append(say("other_model", asked=asked, used=self._recorded_model()))
         if self._settings.unreadable:
-            lines.append(say("dotenv_unreadable", path=self._settings.unreadable))
+            lines.append(self._settings.unreadable)
         lines += [say("broken_file", file=path.name, reason=error.code) for path, error in self.folder.broken.items()]
         return "\n".join(lines)
 
@@ -332,7 +332,9 @@ class _Settings:
         try:
             self.dotenv = {name: value for name, value in dotenv_values(path).items() if value} if path else {}
         except UnicodeDecodeError:
-            self.unreadable = path
+            self.unreadable = say("dotenv_encoding", path=path)
+        except OSError as error:
+            self.unreadable = say("dotenv_denied", path=path, reason=error.strerror)
 
     def get(self, name: str) -> str | None:
         value = os.environ.get(name) or self.dotenv.get(name) or ""

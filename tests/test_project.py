@@ -99,7 +99,16 @@ def test_no_file_names_a_package_host_or_a_path_of_one_machine():
         pytest.skip("not a git checkout")
     hosts = re.compile("files\\.python" + "hosted|py" + "pi\\.org|registry\\.npm" + "js")
     for name in listed.stdout.splitlines():
-        if (PROJECT / name).exists() and (PROJECT / name).suffix in {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".json", ".svg"}:
+        if (PROJECT / name).exists() and (PROJECT / name).suffix in {
+            ".py",
+            ".md",
+            ".toml",
+            ".txt",
+            ".yml",
+            ".ipynb",
+            ".json",
+            ".svg",
+        }:
             assert not hosts.search(read(name)), name
 
 

@@ -243,6 +243,17 @@ def test_dotenv_is_found_above_the_notebook(lesson: Lesson, monkeypatch: pytest.
         lesson.start()
 
 
+def test_a_dotenv_without_permission_is_named_and_left_unread(lesson: Lesson, monkeypatch, capsys) -> None:
+    def refuse(_path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("dotenv.dotenv_values", refuse)
+    lesson.has("안녕", "반갑습니다.")
+    lesson.start()
+    assert ".env: 읽지 못했습니다(Permission denied)" in capsys.readouterr().out
+    assert ask("안녕") == "반갑습니다."
+
+
 def test_a_utf_16_dotenv_is_named_and_left_unread(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
     lesson.has("안녕", "반갑습니다.")
     dotenv("CHATKIT_MODE=live\n".encode("utf-16"))
