@@ -33,6 +33,10 @@ KO = {
         ".env에 OPENAI_API_KEY=… 를 적고 커널을 다시 시작하거나, 키 없이 보려면 CHATKIT_MODE=replay로 바꾸세요."
     ),
     "not_started": "chatkit.start()가 성공하지 않아서 요청을 보내지 않았습니다. 먼저 다음을 고치세요.\n{reason}",
+    "bad_key": (
+        "OPENAI_API_KEY에는 영문자, 숫자, 기호만 쓸 수 있는데 한글이나 둥근 따옴표, 빈칸, 줄바꿈이 들어 있습니다. "
+        "키를 다시 복사해 .env에 따옴표 없이 적고 커널을 다시 시작하세요(python start.py doctor가 위치를 알려 줍니다)."
+    ),
     # requests
     "missing": "{lesson}: 이 요청에 맞는 기록이 없습니다. 네트워크로는 아무것도 보내지 않았습니다.",
     "missing_nearest": "가장 비슷한 기록은 {file} 이고, 다음이 다릅니다.",

@@ -40,7 +40,9 @@ class Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         try:
             for chunk in self._source:
                 yield self._noted(chunk)
-        except Exception:
+        except GeneratorExit:
+            raise  # the caller has had enough: closing reads the rest
+        except BaseException:  # an interrupt or a cancelled task too: what came is not the whole
             self.ended = True
             raise
         self._finish()
@@ -50,7 +52,9 @@ class Watched(httpx2.SyncByteStream, httpx2.AsyncByteStream):
         try:
             async for chunk in self._source:
                 yield self._noted(chunk)
-        except Exception:
+        except GeneratorExit:
+            raise  # the caller has had enough: closing reads the rest
+        except BaseException:  # an interrupt or a cancelled task too: what came is not the whole
             self.ended = True
             raise
         self._finish()

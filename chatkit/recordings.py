@@ -42,7 +42,7 @@ _DEEPEST = 100
 _START = r"(?:(?<![A-Za-z0-9_-])|(?<=\\[bfnrt]))"
 _SECRETS = {
     "API key": re.compile(_START + r"sk-[A-Za-z0-9_-]{16,}"),
-    "bearer token": re.compile(_START + r"[Bb]earer\s+(?=\S*(?:[\d_~+/=]|\.[A-Za-z]))[A-Za-z0-9._~+/=-]{12,}"),
+    "bearer token": re.compile(_START + r"[Bb]earer\s+[A-Za-z0-9._~+/=-]{16,}"),
     "organization id": re.compile(_START + r"org-[A-Za-z0-9]{16,}"),
     "project id": re.compile(_START + r"proj_[A-Za-z0-9]{16,}"),
 }

@@ -127,6 +127,8 @@ class Session:
         self._lock = threading.Lock()
         if mode in ("live", "record") and not self._own_keys:
             raise ChatkitError(say("no_key", mode=mode))
+        if mode != "replay" and not all(map(_fits_a_header, self._own_keys)):
+            raise ChatkitError(say("bad_key"))
 
     def open(self) -> None:
         print(self._banner())
@@ -352,7 +354,7 @@ class _Environment:
         os.environ[name] = value
 
     def set_default(self, name: str, value: str) -> None:
-        if not os.environ.get(name):
+        if not os.environ.get(name, "").strip():
             self.set(name, value)
 
     def restore(self) -> None:
@@ -361,6 +363,10 @@ class _Environment:
                 os.environ.pop(name)
                 if before is not None:
                     os.environ[name] = before
+
+
+def _fits_a_header(key: str) -> bool:
+    return key.isascii() and key.isprintable() and " " not in key
 
 
 def _mode(mode: str | None, settings: _Settings) -> str:

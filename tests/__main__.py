@@ -34,13 +34,14 @@ def checks(folder, isolated):
     offline = blocked({**isolated, "CHATKIT_USAGE_LOG": str(usage)}, attempts)
     books = sorted(map(str, [*lessons.glob("notebooks/*.ipynb"), *lessons.glob("solutions/*.ipynb")]))
     both = os.pathsep.join([offline["PYTHONPATH"], str(PROJECT / "tests")])
-    strict = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
+    # One worker a notebook: its cells share a kernel.
+    strict = ["-n", "auto", "--dist", "loadfile", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
     nbval = ["pytest", *strict, "-q", "-p", "no:cacheprovider", f"-c{lessons / 'pytest.ini'}", *books]
 
     yield "ruff", lambda: run(["ruff", "check", *SOURCES], isolated)
     yield "ruff format", lambda: run(["ruff", "format", "--check", *SOURCES], isolated)
     yield "mypy", lambda: run(["mypy"], isolated)
-    yield "unit tests and notebook gates", lambda: run(["pytest", "-q"], isolated)
+    yield "unit tests and notebook gates", lambda: run(["pytest", "-q", "-n", "auto"], isolated)
     yield "notebooks, every saved output (nbval, network blocked)", lambda: run(nbval, offline)
     yield "notebooks, every offered change", lambda: run(["variants", *books], {**offline, "PYTHONPATH": both})
     yield "no attempt to reach the network", lambda: network_untouched(attempts)
