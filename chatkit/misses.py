@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import heapq
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from chatkit.errors import MissingRecording
 from chatkit.messages import say
@@ -37,9 +37,14 @@ def closest(request: Request, folder: Folder) -> str | None:
     """Return the key of the recorded request most like this one, of the same place."""
     same_place = [k for k, r in folder.records.items() if _place(r["request"]) == _place(request)]
     # An exact comparison is slow, so the upper bound that difflib offers picks a few for it.
-    matchers = {key: _matcher(folder.records[key]["request"], request) for key in same_place}
-    few = heapq.nlargest(_COMPARED, same_place, key=lambda key: matchers[key].quick_ratio())
-    return max(few, key=lambda key: matchers[key].ratio(), default=None)
+    matcher = difflib.SequenceMatcher(None, "", _text(request), autojunk=False)
+
+    def likeness(key: str, ratio: Callable[[], float]) -> float:
+        matcher.set_seq1(_text(folder.records[key]["request"]))  # what is known of the second text is kept
+        return ratio()
+
+    few = heapq.nlargest(_COMPARED, same_place, key=lambda key: likeness(key, matcher.quick_ratio))
+    return max(few, key=lambda key: likeness(key, matcher.ratio), default=None)
 
 
 def differences(recorded: Request, now: Request) -> list[_Difference]:
@@ -60,9 +65,8 @@ def _place(request: Request) -> str:
     return f"{request['method']} {where}"
 
 
-def _matcher(recorded: Request, now: Request) -> difflib.SequenceMatcher[str]:
-    old, new = (json.dumps(request, ensure_ascii=False, sort_keys=True)[:4_000] for request in (recorded, now))
-    return difflib.SequenceMatcher(None, old, new, autojunk=False)
+def _text(request: Request) -> str:
+    return json.dumps(request, ensure_ascii=False, sort_keys=True)[:4_000]
 
 
 def _leaves(value: Json, name: str) -> Iterator[tuple[str, Json]]:

@@ -177,6 +177,7 @@ def executed(
     progress: Progress = _quiet,
     *,
     variant_environment: Mapping[str, str] | None = None,
+    with_variants: bool = True,
 ) -> Notebook:
     """Return a notebook run from top to bottom in its own folder, its variants tried in a second kernel.
 
@@ -186,6 +187,6 @@ def executed(
     """
     notebook = read(path)
     Runner(notebook, path.parent, environment).run(progress)
-    if any(True for _variant in variants(notebook)):
+    if with_variants and any(True for _variant in variants(notebook)):
         Runner(read(path), path.parent, variant_environment or environment).run(with_variants=True)
     return notebook

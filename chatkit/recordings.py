@@ -58,15 +58,17 @@ class Unreadable(ValueError):
 
 @dataclass
 class Folder:
-    """The recordings of one lesson, by key, and the files that could not be read."""
+    """The recordings of one lesson and their takes, by key, and the files that could not be read."""
 
     path: Path
     records: dict[str, Record] = field(default_factory=dict)
+    takes: dict[str, list[list[Json]]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     broken: dict[Path, Unreadable] = field(default_factory=dict)
 
     def add(self, path: Path, record: Record) -> None:
-        self.records[record["key"]], self.files[record["key"]] = record, path
+        key = record["key"]
+        self.records[key], self.takes[key], self.files[key] = record, takes(record), path
 
     def kinds(self) -> list[str]:
         return [record["source"]["kind"] for record in self.records.values()]
@@ -82,12 +84,21 @@ def _names_model(record: Record) -> bool:
     return isinstance(body, dict) and "model" in body
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+@functools.lru_cache
+def _parts(base: str) -> tuple[tuple[str, int | None], str]:
+    url = httpx2.URL(base)
+    return (url.host, url.port), url.path.rstrip("/") + "/"
+
+
 def place(url: httpx2.URL, bases: Iterable[str]) -> dict[str, str]:
     """Say where a request goes: `path` under one of the API's base URLs, `url` anywhere else."""
     query = f"?{httpx2.QueryParams(sorted(url.params.multi_items()))}" if url.query else ""
-    for base in map(httpx2.URL, bases):
-        prefix = base.path.rstrip("/") + "/"
-        if (url.host, url.port) == (base.host, base.port) and url.path.startswith(prefix):
+    for base in bases:
+        server, prefix = _parts(base)
+        if (url.host, url.port) == server and url.path.startswith(prefix):
             return {"path": "/" + url.path[len(prefix) :] + query}
     port = f":{url.port}" if url.port else ""
     return {"url": f"{url.host}{port}{url.path}{query}"}
@@ -126,19 +137,19 @@ def _shrink(value: Json, depth: int = 0) -> Json:
 
 def comparable(value: Json) -> Json:
     """Return a value in the form in which two requests are compared."""
+    if isinstance(value, str):
+        return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, dict):
         return {comparable(key): comparable(item) for key, item in value.items()}
     if isinstance(value, list):
         return [comparable(item) for item in value]
-    if isinstance(value, str):
-        return value if value.isascii() else unicodedata.normalize("NFC", value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
 
 
 def _digest(value: Json) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()
 
 
 def key_of(request: Request) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import httpx2
+from pydantic_core import to_json
 
 from chatkit.recordings import Json
 
@@ -42,24 +43,36 @@ class Pace:
             time.sleep(seconds)
 
     async def wait_async(self, ms: float) -> None:
-        await anyio.sleep(self.remaining(ms))
+        if seconds := self.remaining(ms):
+            await anyio.sleep(seconds)
 
 
 class PacedStream(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """The body of a replayed stream: one server-sent event at a time, when it is due."""
+    """The body of a replayed stream: one server-sent event at a time, when it is due; at speed 0 in one piece."""
 
     def __init__(self, response: Json, request: httpx2.Request, pace: Pace) -> None:
         self._response, self._request, self._pace = response, request, pace
 
     def __iter__(self) -> Iterator[bytes]:
-        for ms, item in self._steps():
+        for ms, item in self._arrivals():
             self._pace.wait(ms)
             yield _delivered(item)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for ms, item in self._steps():
+        for ms, item in self._arrivals():
             await self._pace.wait_async(ms)
             yield _delivered(item)
+
+    def _arrivals(self) -> Iterator[tuple[float, bytes | Exception]]:
+        if self._pace.speed:
+            yield from self._steps()
+            return
+        # At once means in one piece, as from a socket that has been filling up.
+        *pieces, last = [item for _ms, item in self._steps()] or [b""]
+        broken = isinstance(last, Exception)
+        yield 0.0, b"".join(pieces if broken else [*pieces, last])  # type: ignore[list-item, arg-type]
+        if broken:
+            yield 0.0, last
 
     def _steps(self) -> Iterator[tuple[float, bytes | Exception]]:
         patience = _read_timeout(self._request)
@@ -94,7 +107,7 @@ async def respond_async(response: Json, request: httpx2.Request, speed: float) -
     """As `respond`, without holding up the event loop."""
     pace = Pace(speed)
     ms, fault = _head(response, request)
-    await pace.wait_async(ms)
+    await anyio.sleep(pace.remaining(ms))
     if fault:
         raise fault
     return _answer(response, request, pace)
@@ -117,11 +130,20 @@ def _answer(response: Json, request: httpx2.Request, pace: Pace) -> httpx2.Respo
 
 def _content(response: Json) -> bytes:
     if "json" in response:
-        return json.dumps(response["json"]).encode()
+        return _json(response["json"])
     return str(response.get("body", "")).encode("utf-8", "surrogatepass")
 
 
+def _json(value: Json) -> bytes:
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:  # a lone surrogate, a number beyond 64 bits
+        return json.dumps(value).encode()
+
+
 def _event(data: Json, name: str = "") -> bytes:
+    if not name and not isinstance(data, str):
+        return b"data: " + _json(data) + b"\n\n"
     text = data if isinstance(data, str) else json.dumps(data)
     lines = [f"event: {name}"] if name else []
     lines += [f"data: {line}" for line in text.split("\n")]

@@ -27,7 +27,7 @@ from chatkit.errors import ChatkitError
 from chatkit.messages import say
 from chatkit.misses import missing
 from chatkit.recorder import Cell, Chunks, Recorder, Watched, recorded
-from chatkit.recordings import OPENAI_BASE, Folder, Json, Record, Request, key_of, load_folder, normalise, takes
+from chatkit.recordings import OPENAI_BASE, Folder, Json, Record, Request, key_of, load_folder, normalise
 
 MODES = ("replay", "auto", "live", "record")
 PLACEHOLDER_KEY = "chatkit-needs-no-key"
@@ -201,9 +201,9 @@ class Session:
         normal = normalise(request.method, request.url, content, bases=_bases(), foreign_key=self._is_foreign(request))
         key, attempt = key_of(normal), _attempt(request)
         plan = _Plan(normal, self._take(key, attempt))
-        if record := self._playable(key, plan.take):
+        if self._playable(key, plan.take):
             _log_use(self.lesson, key)
-            every_take = takes(record)
+            every_take = self.folder.takes[key]
             attempts = every_take[(plan.take - 1) % len(every_take)]
             plan.reply = attempts[min(attempt, len(attempts) - 1)]
         elif self.mode == "replay" or self._without_key(request):
@@ -277,8 +277,9 @@ class Session:
 
     def _is_foreign(self, request: httpx2.Request) -> bool:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        ours = self._own_keys | {PLACEHOLDER_KEY, os.environ.get("OPENAI_API_KEY", "").strip()}
-        return scheme.lower() == "bearer" and token.strip() not in ours
+        if token == PLACEHOLDER_KEY or scheme.lower() != "bearer":
+            return False
+        return token.strip() not in self._own_keys | {os.environ.get("OPENAI_API_KEY", "").strip()}
 
     def _without_key(self, request: httpx2.Request) -> bool:
         return request.headers.get("authorization", "").endswith(f" {PLACEHOLDER_KEY}")

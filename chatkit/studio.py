@@ -73,7 +73,7 @@ def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = 
             progress = functools.partial(report, path.stem)
             notebooks.executed(path, first, progress, variant_environment=fill)
         replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(root)}
-        done = {path: notebooks.executed(path, replay) for path in paths}
+        done = {path: notebooks.executed(path, replay, with_variants=False) for path in paths}
         return _save(old, load_folder(root / lesson.stem), done)
 
 
@@ -214,35 +214,26 @@ def _author(
     project: Path, lesson: Path, home: Path, ask: Callable[[Request], str], marks: dict[str, Any]
 ) -> list[Path]:
     written: list[Path] = []
-    known = -1
-    while known != len(written):  # each reply changes the number that the banners print, so all run once more
-        known = len(written)
-        for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
-            while (request := _first_miss(path, home.parent)) is not None:
-                reply = authored.parse(ask(request))
-                written.append(save(home, authored.record(request, reply, **marks)))
+    replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(home.parent)}
+    paths = [lesson, *notebooks.solutions(project, lesson.stem)]
+    for path in paths:
+        while (request := _first_miss(path, replay)) is not None:
+            reply = authored.parse(ask(request))
+            written.append(save(home, authored.record(request, reply, **marks)))
+    for path in paths:  # only now, because each reply changed the number that the banners print
+        write_whole(path, notebooks.text_of(notebooks.executed(path, replay, with_variants=False)))
     return written
 
 
-def _first_miss(path: Path, recordings: Path) -> Request | None:
-    """Run a notebook and return the request it failed at; without one, save the notebook as it ran."""
+def _first_miss(path: Path, replay: dict[str, str]) -> Request | None:
+    """Run a notebook with its variants and return the request it failed at, if that is why it failed."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "miss.json"
-        replay = {
-            "CHATKIT_MODE": "replay",
-            "CHATKIT_SPEED": "0",
-            "CHATKIT_RECORDINGS": str(recordings),
-            "CHATKIT_MISS_LOG": str(log),
-        }
-        failure = None
         try:
-            notebook = notebooks.executed(path, replay)
+            notebooks.executed(path, {**replay, "CHATKIT_MISS_LOG": str(log)})
         except Exception as error:
-            failure = error
-        if failure and "MissingRecording" in str(failure) and log.exists():
+            if "MissingRecording" not in str(error) or not log.exists():
+                raise
             request: Request = json.loads(log.read_text(encoding="utf-8"))  # the last miss is the one it stopped at
             return request
-        if failure:
-            raise failure
-        write_whole(path, notebooks.text_of(notebook))
         return None

@@ -1,4 +1,4 @@
-"""What a lesson's cells do: on the bare SDK without chatkit, and recorded from a live server."""
+"""What a lesson's API cells do on the bare SDK, without chatkit."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import re
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
-from isolation import PROJECT, copy_lessons
-from openai_server import OpenAIServer, Reply
+from isolation import PROJECT
+from openai_server import Reply
 
 from chatkit import models, notebooks
-from chatkit.cli import main
 from chatkit.recordings import key_of, load_folder
 
 LESSONS = notebooks.lessons(PROJECT)
@@ -51,15 +50,6 @@ def without_chatkit(notebook):
     return notebook
 
 
-@pytest.fixture
-def own_server(monkeypatch):
-    with OpenAIServer() as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-a-key-of-the-test")
-        monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
-        monkeypatch.setenv("OPENAI_MODEL", "test-model")
-        yield server
-
-
 def recorded_wire(lesson):
     """Return an answer for the server: what the lesson's recordings hold for a request, else a plain reply."""
     records = load_folder(PROJECT / "notebooks" / "recordings" / lesson).records
@@ -78,15 +68,16 @@ def recorded_wire(lesson):
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
-def test_api_cells_run_on_the_bare_sdk_when_chatkit_is_deleted(path, own_server):
-    own_server.answer = recorded_wire(path.stem)
+def test_api_cells_run_on_the_bare_sdk_when_chatkit_is_deleted(path, live, monkeypatch):
+    monkeypatch.setenv("OPENAI_MODEL", "test-model")
+    live.answer = recorded_wire(path.stem)
     notebook = without_chatkit(notebooks.read(path))
     assert not any("chatkit" in cell.source for cell in notebook.cells if cell.cell_type == "code")
     notebook.cells.append(notebook.cells[-1].__class__(_code("import sys; assert 'chatkit' not in sys.modules")))
     notebooks.Runner(notebook, path.parent, {}).run()
     announced = re.search(r"요청 (\d+)번", notebook.cells[0].source)
-    assert len(own_server.requests) == int(announced[1]), "the header announces another number of requests"
-    assert {request.body["model"] for request in own_server.requests} == {"test-model"}
+    assert len(live.requests) == int(announced[1]), "the header announces another number of requests"
+    assert {request.body["model"] for request in live.requests} == {"test-model"}
 
 
 def _code(source):
@@ -98,38 +89,3 @@ def _code(source):
         "execution_count": None,
         "id": "check",
     }
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    copy_lessons(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def recordings(project):
-    folder = project / "notebooks" / "recordings" / "01_setup"
-    return {path.name: path.read_bytes() for path in folder.glob("*.json")}
-
-
-def test_a_recorded_lesson_replays_with_the_outputs_it_was_saved_with(project, own_server, monkeypatch, capsys):
-    assert main(["record", "01", "--yes"]) == 0
-    assert "output changed: 01_setup [2]" in capsys.readouterr().out
-    kinds = {json.loads(content)["source"]["kind"] for content in recordings(project).values()}
-    assert kinds == {"local-model"}
-
-    asked = len(own_server.requests)
-    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
-        monkeypatch.delenv(name)
-    path = project / "notebooks" / "01_setup.ipynb"
-    saved, again = notebooks.read(path), notebooks.executed(path, {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0"})
-    assert [cell.get("outputs") for cell in again.cells] == [cell.get("outputs") for cell in saved.cells]
-    assert len(own_server.requests) == asked
-
-
-def test_a_failing_run_leaves_recordings_and_notebooks_as_they_were(project, own_server, capsys):
-    before = recordings(project), (project / "notebooks" / "01_setup.ipynb").read_bytes()
-    own_server.answer = Reply(status=400, message="no")
-    assert main(["record", "01", "--yes"]) == 1
-    assert "the run failed" in capsys.readouterr().err
-    assert (recordings(project), (project / "notebooks" / "01_setup.ipynb").read_bytes()) == before

@@ -8,6 +8,7 @@ import json
 import nbformat
 import pytest
 from learner import chat
+from openai_server import Reply
 
 from chatkit import authored, notebooks, recordings
 from chatkit.cli import main
@@ -100,3 +101,31 @@ def test_a_recording_of_a_real_model_is_not_renamed(recorded, capsys):
 def test_a_model_without_a_date_is_refused(project, capsys):
     assert main(["models", "use", "gpt-7"]) == 1
     assert "gpt-6-luna" in capsys.readouterr().err
+
+
+def test_what_is_recorded_from_a_live_server_replays_with_the_saved_outputs(recorded, live, monkeypatch, capsys):
+    monkeypatch.setenv("OPENAI_MODEL", "own-model")
+    live.answer = "실제 서버의 답입니다."
+    assert main(["record", "01", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "output changed: 01_small [2]" in said
+    assert "removed  chat-completions-" in said  # the reply written for another model
+    (record,) = map(json.loads, files(recorded).values())
+    assert (record["source"]["kind"], record["request"]["json"]["model"]) == ("local-model", "own-model")
+
+    asked = len(live.requests)
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"):
+        monkeypatch.delenv(name)
+    path = recorded / "notebooks" / "01_small.ipynb"
+    saved, again = notebooks.read(path), notebooks.executed(path, {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0"})
+    assert [cell.outputs for cell in again.cells] == [cell.outputs for cell in saved.cells]
+    assert saved.cells[1].outputs[0].data["text/plain"] == "'실제 서버의 답입니다.'"
+    assert len(live.requests) == asked
+
+
+def test_a_failing_run_leaves_recordings_and_notebooks_as_they_were(recorded, live, capsys):
+    before = files(recorded), (recorded / "notebooks" / "01_small.ipynb").read_bytes()
+    live.answer = Reply(status=400, message="no")
+    assert main(["record", "01", "--yes"]) == 1
+    assert "the run failed" in capsys.readouterr().err
+    assert (files(recorded), (recorded / "notebooks" / "01_small.ipynb").read_bytes()) == before
