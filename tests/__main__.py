@@ -33,17 +33,16 @@ def checks(folder, isolated):
     usage.mkdir()
     offline = blocked({**isolated, "CHATKIT_USAGE_LOG": str(usage)}, attempts)
     books = sorted(map(str, [*lessons.glob("notebooks/*.ipynb"), *lessons.glob("solutions/*.ipynb")]))
-    both = os.pathsep.join([offline["PYTHONPATH"], str(PROJECT / "tests")])
-    # One worker a notebook: its cells share a kernel.
-    strict = ["-n", "auto", "--dist", "loadfile", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
+    strict = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
     nbval = ["pytest", *strict, "-q", "-p", "no:cacheprovider", f"-c{lessons / 'pytest.ini'}", *books]
+    offline["PYTHONPATH"] += os.pathsep + str(PROJECT / "tests")
 
     yield "ruff", lambda: run(["ruff", "check", *SOURCES], isolated)
     yield "ruff format", lambda: run(["ruff", "format", "--check", *SOURCES], isolated)
     yield "mypy", lambda: run(["mypy"], isolated)
-    yield "unit tests and notebook gates", lambda: run(["pytest", "-q", "-n", "auto"], isolated)
-    yield "notebooks, every saved output (nbval, network blocked)", lambda: run(nbval, offline)
-    yield "notebooks, every offered change", lambda: run(["variants", *books], {**offline, "PYTHONPATH": both})
+    yield "unit tests and notebook gates", lambda: run(["pytest", "-q", "-n", "auto", "--dist", "worksteal"], isolated)
+    notebooks = "notebooks, network blocked: every saved output (nbval), every offered change"
+    yield notebooks, lambda: run_together([nbval, ["variants", *books]], offline, folder)
     yield "no attempt to reach the network", lambda: network_untouched(attempts)
     yield "chatkit verify", lambda: run(["chatkit", "verify", "--usage", str(usage)], isolated)
 
@@ -57,6 +56,20 @@ def network_untouched(log: Path) -> int:
 def run(command: list[str], env: dict[str, str]) -> int:
     # -P: the installed chatkit is tested, as a learner has it, not the folder
     return subprocess.call([sys.executable, "-P", "-m", *command], cwd=PROJECT, env=env)
+
+
+def run_together(commands: list[list[str]], env: dict[str, str], folder: Path) -> int:
+    """Run commands side by side, each mostly waiting for a kernel, and print what each said in turn."""
+    logs = [folder / f"{command[0]}.log" for command in commands]
+    started = []
+    for command, log in zip(commands, logs, strict=True):
+        with log.open("wb") as output:
+            words = [sys.executable, "-P", "-m", *command]
+            started.append(subprocess.Popen(words, cwd=PROJECT, env=env, stdout=output, stderr=subprocess.STDOUT))
+    codes = [process.wait() for process in started]
+    for log in logs:
+        print(log.read_text(encoding="utf-8", errors="replace"), end="", flush=True)
+    return max(codes)
 
 
 def timed(name: str, check) -> bool:

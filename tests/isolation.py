@@ -23,7 +23,6 @@ def environment(home: Path) -> dict[str, str]:
         "HOME": str(home),
         "USERPROFILE": str(home),
         "PYTHONUTF8": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
         "JUPYTER_PLATFORM_DIRS": "1",
     }
     return {**kept, **ours}
