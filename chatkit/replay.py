@@ -107,7 +107,7 @@ async def respond_async(response: Json, request: httpx2.Request, speed: float) -
     """As `respond`, without holding up the event loop."""
     pace = Pace(speed)
     ms, fault = _head(response, request)
-    await anyio.sleep(pace.remaining(ms))
+    await pace.wait_async(ms)
     if fault:
         raise fault
     return _answer(response, request, pace)

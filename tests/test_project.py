@@ -13,7 +13,7 @@ import warnings
 
 import pytest
 import yaml
-from isolation import PROJECT, copy_lessons, environment
+from isolation import PROJECT, blocked, copy_lessons, environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
@@ -175,3 +175,13 @@ def test_the_checks_do_not_see_a_hostile_environment_or_dotenv(tmp_path, monkeyp
     banner, line = ran.stdout.strip().splitlines()
     assert "네트워크로는 아무것도 보내지 않습니다" in banner
     assert line == f"{models.default()} None"
+
+
+def test_the_notebook_run_is_cut_off_from_the_network_and_attempts_are_written_down(tmp_path):
+    log = tmp_path / "attempts.log"
+    code = "import socket; socket.create_connection(('203.0.113.7', 80), timeout=1)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=blocked(environment(tmp_path), log), capture_output=True, text=True
+    )
+    assert "the test run may not reach '203.0.113.7'" in ran.stderr
+    assert "203.0.113.7" in log.read_text(encoding="utf-8")
