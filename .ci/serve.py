@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import urllib.parse
 import urllib.request
 
@@ -33,12 +34,23 @@ def main(line):
         server.wait(timeout=30)
 
 
+def get(address, tries=60):
+    """Read a page, patiently: JupyterLab prints its address a moment before it listens."""
+    for left in reversed(range(tries)):
+        try:
+            return urllib.request.urlopen(address, timeout=60).read()
+        except OSError:
+            if not left:
+                raise
+            time.sleep(0.5)
+
+
 def fetch(address):
     parts = urllib.parse.urlsplit(address)
     name = parts.path.removeprefix("/lab/tree/")
-    page = urllib.request.urlopen(address, timeout=60).read().decode("utf-8")
+    page = get(address).decode("utf-8")
     contents = parts._replace(path=f"/api/contents/{name}").geturl()
-    lesson = json.loads(urllib.request.urlopen(contents, timeout=60).read())
+    lesson = json.loads(get(contents))
     title = "".join(lesson["content"]["cells"][0]["source"]).splitlines()[0]
     print(f"served: {name}: {title}")
     return 0 if "jupyter-config-data" in page and title.startswith("# 1.") else "not the lesson that was expected"
