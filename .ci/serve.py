@@ -34,13 +34,14 @@ def main(line):
         server.wait(timeout=30)
 
 
-def get(address, tries=60):
+def get(address, patience=30.0):
     """Read a page, patiently: JupyterLab prints its address a moment before it listens."""
-    for left in reversed(range(tries)):
+    end = time.monotonic() + patience
+    while True:
         try:
             return urllib.request.urlopen(address, timeout=60).read()
         except OSError:
-            if not left:
+            if time.monotonic() > end:
                 raise
             time.sleep(0.5)
 
