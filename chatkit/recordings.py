@@ -95,13 +95,13 @@ def _parts(base: str) -> tuple[tuple[str, int | None], str]:
 
 def place(url: httpx2.URL, bases: Iterable[str]) -> dict[str, str]:
     """Say where a request goes: `path` under one of the API's base URLs, `url` anywhere else."""
+    host, port, path = url.host, url.port, url.path
     query = f"?{httpx2.QueryParams(sorted(url.params.multi_items()))}" if url.query else ""
     for base in bases:
         server, prefix = _parts(base)
-        if (url.host, url.port) == server and url.path.startswith(prefix):
-            return {"path": "/" + url.path[len(prefix) :] + query}
-    port = f":{url.port}" if url.port else ""
-    return {"url": f"{url.host}{port}{url.path}{query}"}
+        if (host, port) == server and path.startswith(prefix):
+            return {"path": "/" + path[len(prefix) :] + query}
+    return {"url": f"{host}:{port}{path}{query}" if port else f"{host}{path}{query}"}
 
 
 def normalise(
@@ -116,7 +116,10 @@ def normalise(
         request["foreign_key"] = True
     if content:
         try:
-            request["json"] = _shrink(json.loads(content))
+            value = json.loads(content)
+            # A short body holds no long data URL, and few brackets no deep nesting: most requests are neither.
+            plain = len(content) <= _LONG_DATA_URL and content.count(b"[") + content.count(b"{") <= _DEEPEST
+            request["json"] = value if plain else _shrink(value)
         except (ValueError, RecursionError):
             request["body"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     return request
