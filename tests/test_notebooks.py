@@ -29,8 +29,9 @@ def ours(cell):
 
 @every_book
 def test_cells_were_run_in_order_in_one_go(path):
-    counts = {f"cell {i}": cell.execution_count for i, cell in cells(path, "code")}
-    assert counts == dict(zip(counts, range(1, len(counts) + 1), strict=True)), f"{path.stem}: run it from the top"
+    counted = enumerate(((i, cell.execution_count) for i, cell in cells(path, "code")), 1)
+    wrong = [f"cell {i} has {count}, not {expected}" for expected, (i, count) in counted if count != expected]
+    assert not wrong, f"{path.stem}: {'; '.join(wrong)}: run it from the top"
 
 
 @every_book
