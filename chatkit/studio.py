@@ -67,14 +67,22 @@ def record(project: Path, lesson: Path, report: Report, *, only_missing: bool = 
     with _alone(home), _staging(old, lesson.stem, only_missing) as root:
         live = {"CHATKIT_MODE": "record", "CHATKIT_RECORDINGS": str(root)}
         fill = {**live, "CHATKIT_RECORD_MISSING": "1"}
-        paths = [lesson, *notebooks.solutions(project, lesson.stem)]
+        paths = _books(project, lesson)
         for path in paths:
             first = fill if only_missing or path != lesson else live
             progress = functools.partial(report, path.stem)
             notebooks.executed(path, first, progress, variant_environment=fill)
-        replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(root)}
+        replay = _replay(root)
         done = {path: notebooks.executed(path, replay, with_variants=False) for path in paths}
         return _save(old, load_folder(root / lesson.stem), done)
+
+
+def _books(project: Path, lesson: Path) -> list[Path]:
+    return [lesson, *notebooks.solutions(project, lesson.stem)]
+
+
+def _replay(recordings: Path) -> dict[str, str]:
+    return {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(recordings)}
 
 
 @contextmanager
@@ -160,8 +168,8 @@ def use_model(project: Path, model: str, report: Report) -> dict[str, Changes]:
         for lesson in notebooks.lessons(project):
             locks.enter_context(_alone(root / lesson.stem))
             _rename(root / lesson.stem, staged / lesson.stem, model)
-            replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(staged)}
-            for path in [lesson, *notebooks.solutions(project, lesson.stem)]:
+            replay = _replay(staged)
+            for path in _books(project, lesson):
                 progress = functools.partial(report, path.stem)
                 done.setdefault(lesson.stem, {})[path] = notebooks.executed(path, replay, progress)
         changes = {
@@ -214,8 +222,8 @@ def _author(
     project: Path, lesson: Path, home: Path, ask: Callable[[Request], str], marks: dict[str, Any]
 ) -> list[Path]:
     written: list[Path] = []
-    replay = {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(home.parent)}
-    paths = [lesson, *notebooks.solutions(project, lesson.stem)]
+    replay = _replay(home.parent)
+    paths = _books(project, lesson)
     for path in paths:
         while (request := _first_miss(path, replay)) is not None:
             reply = authored.parse(ask(request))
