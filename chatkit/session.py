@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -114,6 +114,7 @@ class Session:
         self._settings = settings
         self.folder = _find(lesson, folder or settings.get("CHATKIT_RECORDINGS"), mode)
         self._budget = Budget(_limit(settings))
+        self._usage_log = os.environ.get("CHATKIT_USAGE_LOG")
         self._environment = _Environment()
         self._own_keys = {key for key in (settings.get("OPENAI_API_KEY"), settings.dotenv.get("OPENAI_API_KEY")) if key}
         only_missing = os.environ.get("CHATKIT_RECORD_MISSING") == "1"
@@ -202,7 +203,7 @@ class Session:
         key, attempt = key_of(normal), _attempt(request)
         plan = _Plan(normal, self._take(key, attempt))
         if self._playable(key, plan.take):
-            _log_use(self.lesson, key)
+            self._log_use(key)
             every_take = self.folder.takes[key]
             attempts = every_take[(plan.take - 1) % len(every_take)]
             plan.reply = attempts[min(attempt, len(attempts) - 1)]
@@ -212,6 +213,12 @@ class Session:
         else:
             self._before_sending(request, key, plan)
         return plan
+
+    def _log_use(self, key: str) -> None:
+        if self._usage_log:
+            # Written at each use, because a test runner kills the kernel without letting it finish.
+            with open(Path(self._usage_log) / f"{os.getpid()}.txt", "a", encoding="utf-8") as log:
+                log.write(f"{self.lesson}/{key}\n")
 
     def _playable(self, key: str, take: int) -> Record | None:
         if self.mode == "record":
@@ -272,6 +279,7 @@ class Session:
             if attempt == 0:
                 self._counts[key] += 1
                 _take_of.set((key, self._counts[key]))
+                return self._counts[key]
             asked, take = _take_of.get((key, 1))
             return take if asked == key else max(1, self._counts[key])
 
@@ -429,9 +437,10 @@ def _counts(folder: Folder) -> str:
     return ", ".join(parts) or say("count_none")
 
 
-def _bases() -> list[str]:
-    own = os.environ.get("OPENAI_BASE_URL", "").strip()
-    return [OPENAI_BASE, own] if own else [OPENAI_BASE]
+def _bases() -> Iterator[str]:
+    yield OPENAI_BASE
+    if own := os.environ.get("OPENAI_BASE_URL", "").strip():
+        yield own
 
 
 def _attempt(request: httpx2.Request) -> int:
@@ -444,14 +453,6 @@ def _usage(response: Json) -> Any:
         return response["json"].get("usage") if isinstance(response["json"], Mapping) else None
     usages = [data.get("usage") for _ms, data, *_ in response.get("events", []) if isinstance(data, dict)]
     return next((usage for usage in reversed(usages) if usage), None)
-
-
-def _log_use(lesson: str, key: str) -> None:
-    folder = os.environ.get("CHATKIT_USAGE_LOG")
-    if folder:
-        # Written at each use, because a test runner kills the kernel without letting it finish.
-        with open(Path(folder) / f"{os.getpid()}.txt", "a", encoding="utf-8") as log:
-            log.write(f"{lesson}/{key}\n")
 
 
 def _log_miss(request: Request) -> None:
