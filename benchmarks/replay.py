@@ -291,7 +291,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds and at most 1,000 recordings")
     options = parser.parse_args()
-    many, some, few = (60, 5, 1) if options.quick else (300, 15, 3)
+    many, some, few = (60, 5, 1) if options.quick else (1_000, 15, 3)
     counts = [10, 1_000] if options.quick else [10, 1_000, 10_000]
     with tempfile.TemporaryDirectory(prefix="chatkit-bench-") as folder:
         root = Path(folder)
