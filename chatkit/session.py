@@ -12,11 +12,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx2
 
@@ -31,6 +32,17 @@ from chatkit.recordings import OPENAI_BASE, Folder, Json, Record, Request, key_o
 
 MODES = ("replay", "auto", "live", "record")
 PLACEHOLDER_KEY = "chatkit-needs-no-key"
+Spoil = Callable[[Json], Json]
+
+
+class InFront(Protocol):
+    """What may answer a request before the session does, or call `send` to let it."""
+
+    def handle(self, request: httpx2.Request, send: Callable[..., httpx2.Response]) -> httpx2.Response: ...
+    async def handle_async(
+        self, request: httpx2.Request, send: Callable[..., Awaitable[httpx2.Response]]
+    ) -> httpx2.Response: ...
+
 
 _real_sync = httpx2.HTTPTransport.handle_request
 _real_async = httpx2.AsyncHTTPTransport.handle_async_request
@@ -125,6 +137,8 @@ class Session:
         self._open: list[Watched] = []
         self._cell: Cell = ("", 0)
         self._counts: Counter[str] = Counter()
+        # What a request meets before the recordings and the API, the latest last (chatkit.faults).
+        self.scripts: tuple[InFront, ...] = ()
         self._lock = threading.Lock()
         if mode in ("live", "record") and not self._own_keys:
             raise ChatkitError(say("no_key", mode=mode))
@@ -193,14 +207,24 @@ class Session:
             self._counts.clear()
             self._script.rewind()
 
-    def plan(self, request: httpx2.Request, content: bytes) -> _Plan:
-        """Decide what happens with a request.
+    def put_in_front(self, script: InFront) -> None:
+        """Let every request meet a script first, until `take_away`."""
+        with self._lock:
+            self.scripts = (*self.scripts, script)
+        _patch()  # a live session may have had no need of the seam
+
+    def take_away(self, script: InFront) -> None:
+        with self._lock:
+            self.scripts = tuple(other for other in self.scripts if other is not script)
+
+    def plan(self, request: httpx2.Request, content: bytes, met: int = 0) -> _Plan:
+        """Decide what happens with a request, of which `met` attempts have come to nothing on the way here.
 
         Raises:
             MissingRecording, BudgetExceeded, ChatkitError: it may neither be played nor sent.
         """
         normal = normalise(request.method, request.url, content, bases=_bases(), foreign_key=self._is_foreign(request))
-        key, attempt = key_of(normal), _attempt(request)
+        key, attempt = key_of(normal), max(0, retry_count(request) - met)
         plan = _Plan(normal, self._take(key, attempt))
         if self._playable(key, plan.take):
             self._log_use(key)
@@ -309,26 +333,65 @@ def _current() -> Session | None:
     return _active
 
 
+def running() -> Session:
+    """Return the session between start and stop.
+
+    Raises:
+        ChatkitError: there is none.
+    """
+    session = _current()
+    if session is None:
+        raise ChatkitError(say("no_session"))
+    return session
+
+
 def _handle(transport: httpx2.HTTPTransport, request: httpx2.Request) -> httpx2.Response:
     session = _current()
     if session is None:
         return _real_sync(transport, request)
-    plan = session.plan(request, request.read())
+    if not session.scripts:
+        return _answer(session, transport, request)
+    return session.scripts[-1].handle(request, partial(_answer, session, transport, request))
+
+
+def _answer(
+    session: Session, transport: httpx2.HTTPTransport, request: httpx2.Request, met: int = 0, spoil: Spoil | None = None
+) -> httpx2.Response:
+    plan = session.plan(request, request.read(), met)
     if plan.reply is not None:
-        return replay.respond(plan.reply, request, session.speed)
+        return replay.respond(spoil(plan.reply) if spoil else plan.reply, request, session.speed)
     started = time.perf_counter()
-    return session.watch(plan, _real_sync(transport, request), started)
+    live = session.watch(plan, _real_sync(transport, request), started)
+    if spoil is None:
+        return live
+    return replay.respond(spoil(recorded(live, [(0.0, chunk) for chunk in live.iter_raw()], 0)), request, 0)
 
 
 async def _handle_async(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
     session = _current()
     if session is None:
         return await _real_async(transport, request)
-    plan = session.plan(request, await request.aread())
+    if not session.scripts:
+        return await _answer_async(session, transport, request)
+    return await session.scripts[-1].handle_async(request, partial(_answer_async, session, transport, request))
+
+
+async def _answer_async(
+    session: Session,
+    transport: httpx2.AsyncHTTPTransport,
+    request: httpx2.Request,
+    met: int = 0,
+    spoil: Spoil | None = None,
+) -> httpx2.Response:
+    plan = session.plan(request, await request.aread(), met)
     if plan.reply is not None:
-        return await replay.respond_async(plan.reply, request, session.speed)
+        return await replay.respond_async(spoil(plan.reply) if spoil else plan.reply, request, session.speed)
     started = time.perf_counter()
-    return session.watch(plan, await _real_async(transport, request), started)
+    live = session.watch(plan, await _real_async(transport, request), started)
+    if spoil is None:
+        return live
+    came = [(0.0, chunk) async for chunk in live.aiter_raw()]
+    return await replay.respond_async(spoil(recorded(live, came, 0)), request, 0)
 
 
 class _Settings:
@@ -443,7 +506,8 @@ def _bases() -> Iterator[str]:
         yield own
 
 
-def _attempt(request: httpx2.Request) -> int:
+def retry_count(request: httpx2.Request) -> int:
+    """Return how many attempts of the SDK have gone before this one."""
     count = request.headers.get("x-stainless-retry-count", "0")
     return int(count) if count.isdecimal() else 0
 
