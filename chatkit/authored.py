@@ -12,14 +12,19 @@ from chatkit import tokens
 from chatkit.recordings import Json, Record, Request, key_of, make, text_of
 
 Reply = str | dict[str, Any]
+# A small model's pace: about 80 tokens a second.
+_TOKEN_MS = 12
+_BREAKS = {"cut", "end", "stall"}
 
 
 def parse(text: str) -> list[Reply]:
     """Return the takes that a maintainer typed: plain text, or JSON for anything but a plain reply.
 
     A JSON object with `status` is a whole response in the recording's form. One without may hold `reply`,
-    `message` (fields of the assistant's message), `finish_reason`, `reasoning_tokens`, and `constructed`, which
-    marks the record. A JSON list holds several takes.
+    `message` (fields of the assistant's message), `finish_reason`, `reasoning_tokens`, `token_ms` (the pace of a
+    stream), and `constructed`, which marks the record. A streamed one may break off after n events: `cut`
+    (connection lost), `end` (cleanly, with no closing mark) or `stall` (silence for a minute). A JSON list holds
+    several takes.
     """
     plain = text.strip("\n")
     try:
@@ -40,8 +45,12 @@ def record(request: Request, replies: list[Reply], *, by: str, why: str, constru
     source = {"kind": "authored", "by": by, "recorded": today.isoformat(), "why": why}
     key = key_of(request)
     responses = [{"take": n, **_response(request, reply, f"{key}-{n}", today)} for n, reply in enumerate(replies, 1)]
-    constructed = constructed or any(reply.get("constructed") for reply in replies if isinstance(reply, dict))
+    constructed = constructed or any(_is_constructed(reply) for reply in replies if isinstance(reply, dict))
     return make(request, source, responses, constructed=constructed)
+
+
+def _is_constructed(reply: dict[str, Any]) -> bool:
+    return bool(reply.keys() & _BREAKS or reply.get("constructed"))
 
 
 def _response(request: Request, reply: Reply, name: str, today: datetime.date) -> Json:
@@ -65,11 +74,13 @@ def _response(request: Request, reply: Reply, name: str, today: datetime.date) -
     rhythm = random.Random(name)  # seeded: the same request gets the same plausible times
     first = rhythm.randint(360, 620)
     if body.get("stream"):
-        return _stream(body, common, message, finish, usage, first, rhythm)
+        token_ms = given.get("token_ms", _TOKEN_MS)
+        return _broken(given, _stream(body, common, message, finish, usage, first, token_ms, rhythm))
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
     answer = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
-    ms = first + 8 * usage["completion_tokens"]
-    return {"status": 200, "ms": ms, "headers": {"content-type": "application/json"}, "json": answer}
+    ms = first + _TOKEN_MS * usage["completion_tokens"]
+    headers = {"content-type": "application/json", "openai-processing-ms": str(ms - rhythm.randint(30, 60))}
+    return {"status": 200, "ms": ms, "headers": headers, "json": answer}
 
 
 def _usage(body: Json, message: Json, reasoning: int) -> Json:
@@ -92,7 +103,14 @@ def _usage(body: Json, message: Json, reasoning: int) -> Json:
 
 
 def _stream(
-    body: Json, common: Json, message: Json, finish: str, usage: Json, first: int, rhythm: random.Random
+    body: Json,
+    common: Json,
+    message: Json,
+    finish: str,
+    usage: Json,
+    first: int,
+    token_ms: float,
+    rhythm: random.Random,
 ) -> Json:
     with_usage = (body.get("stream_options") or {}).get("include_usage", False)
     rest = {"usage": None} if with_usage else {}
@@ -101,11 +119,12 @@ def _stream(
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         return {**common, "object": "chat.completion.chunk", "choices": [choice], **rest}
 
-    deltas = [{"role": "assistant", "content": "", "refusal": None}, *_deltas(message)]
+    deltas = [{"role": "assistant", "content": "", "refusal": None}, *_deltas(message, rhythm)]
     now, events = first, []
     for delta in deltas:
         events.append([now, chunk(delta)])
-        now += rhythm.randint(6, 22)
+        said = tokens.count(delta.get("content") or delta.get("refusal") or "")
+        now += round(token_ms * rhythm.uniform(0.5, 1.5) * max(1, said))
     events.append([now, chunk({}, finish)])
     if with_usage:
         events.append([now, {**common, "object": "chat.completion.chunk", "choices": [], "usage": usage}])
@@ -114,12 +133,32 @@ def _stream(
     return {"status": 200, "ms": first, "headers": headers, "text": text_of(events), "events": events}
 
 
-def _deltas(message: Json) -> Iterator[Json]:
+def _broken(given: dict[str, Any], response: Json) -> Json:
+    events = response["events"]
+    if "cut" in given:
+        return {**response, "cut": given["cut"]}
+    if "stall" in given:
+        late = [[ms + 60_000, *event] for ms, *event in events[given["stall"] :]]
+        return {**response, "events": [*events[: given["stall"]], *late]}
+    if "end" in given:
+        kept = events[: given["end"]]
+        return {**response, "text": text_of(kept), "events": kept}
+    return response
+
+
+def _deltas(message: Json, rhythm: random.Random) -> Iterator[Json]:
     for name in ("content", "refusal"):
-        yield from ({name: piece} for piece in tokens.split(message[name] or ""))
+        yield from ({name: piece} for piece in _pieces(message[name] or "", rhythm))
     for index, call in enumerate(message.get("tool_calls") or []):
         arguments = call["function"]["arguments"]
         opening = {**call, "index": index, "function": {**call["function"], "arguments": ""}}
         yield {"tool_calls": [opening]}
-        for piece in tokens.split(arguments):
+        for piece in _pieces(arguments, rhythm):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+
+def _pieces(text: str, rhythm: random.Random) -> Iterator[str]:
+    # A piece on the wire is a token as a rule, now and then two.
+    pieces = iter(tokens.split(text))
+    for piece in pieces:
+        yield piece + (next(pieces, "") if rhythm.random() < 0.15 else "")

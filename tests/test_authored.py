@@ -71,11 +71,12 @@ def test_a_reply_is_a_whole_completion(lesson: Lesson) -> None:
     assert reply.usage.total_tokens == reply.usage.prompt_tokens + reply.usage.completion_tokens
 
 
-def test_a_stream_comes_token_by_token_and_ends_with_a_reason(lesson: Lesson) -> None:
+def test_a_stream_comes_in_pieces_of_whole_tokens_and_ends_with_a_reason(lesson: Lesson) -> None:
     lesson.has(PROMPT, REPLY, stream=True)
     lesson.start()
     chunks = list(stream(PROMPT, openai.OpenAI()))
-    assert words(chunks) == tokens.split(REPLY)
+    assert "".join(words(chunks)) == REPLY
+    assert [piece for word in words(chunks) for piece in tokens.split(word)] == tokens.split(REPLY)
     assert chunks[0].choices[0].delta.role == "assistant"
     assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
     assert all(chunk.usage is None for chunk in chunks)
@@ -90,6 +91,34 @@ def test_a_stream_tells_its_usage_only_when_asked(lesson: Lesson) -> None:
     assert all(chunk.usage is None and chunk.choices for chunk in chunks[:-1])
     sent = [data for _ms, data in record["responses"][0]["events"] if data != "[DONE]"]
     assert [data["usage"] for data in sent[:-1]] == [None] * len(chunks[:-1])  # the API writes the null
+
+
+def test_a_stream_that_is_cut_off_breaks_in_the_sdk_and_is_marked_as_constructed(lesson: Lesson) -> None:
+    record = lesson.has(PROMPT, {"reply": REPLY, "cut": 3}, stream=True)
+    lesson.start()
+    chunks = []
+    with pytest.raises(openai.APIConnectionError):
+        for chunk in stream(PROMPT, openai.OpenAI()):
+            chunks.append(chunk)
+    assert len(chunks) == 3
+    assert record["constructed"] is True
+
+
+def test_a_stream_that_falls_silent_meets_the_read_timeout(lesson: Lesson) -> None:
+    lesson.has(PROMPT, {"reply": REPLY, "stall": 3}, stream=True)
+    lesson.start()
+    chunks = []
+    with pytest.raises(openai.APITimeoutError):
+        for chunk in stream(PROMPT, openai.OpenAI(timeout=5)):
+            chunks.append(chunk)
+    assert len(chunks) == 3
+
+
+def test_a_stream_may_end_cleanly_without_its_closing_mark(lesson: Lesson) -> None:
+    lesson.has(PROMPT, {"reply": REPLY, "end": 3}, stream=True)
+    lesson.start()
+    chunks = list(stream(PROMPT, openai.OpenAI()))
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * 3
 
 
 def test_a_tool_call_ends_with_its_reason_and_counts(lesson: Lesson) -> None:
@@ -167,6 +196,9 @@ REPLIES = {
     "refusal": {"message": {"refusal": "안 됩니다."}},
     "error": failure(400, "x"),
     "fault": {"fault": "timeout"},
+    "cut": {"reply": REPLY, "cut": 2},
+    "stall": {"reply": REPLY, "stall": 2},
+    "early end": {"reply": REPLY, "end": 2},
 }
 
 
