@@ -65,13 +65,18 @@ def read(path: Path) -> Notebook:
 
 
 def text_of(notebook: Notebook) -> str:
-    """Return a notebook as the project saves it: no widget state, no timing, one newline at the end."""
+    """Return a notebook as the project saves it: no widget views or state, no timing, one newline at the end.
+
+    A view without its state shows an error in place of the text beside it, and has another id in every run.
+    """
     import nbformat
 
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     return str(nbformat.writes(notebook)).rstrip("\n") + "\n"
 
 
