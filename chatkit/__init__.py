@@ -6,7 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatkit import faults as faults
+    from chatkit import figures as figures
     from chatkit import models as models
+    from chatkit import tokens as tokens
+    from chatkit.display import stream as stream
     from chatkit.errors import BudgetExceeded as BudgetExceeded
     from chatkit.errors import ChatkitError as ChatkitError
     from chatkit.errors import MissingRecording as MissingRecording
@@ -19,18 +23,26 @@ _HOMES = {
     "ChatkitError": "errors",
     "MissingRecording": "errors",
     "NetworkBlocked": "errors",
+    "faults": "faults",
+    "figures": "figures",
     "models": "models",
     "start": "session",
     "stop": "session",
+    "stream": "display",
+    "tokens": "tokens",
 }
 __all__ = [
     "BudgetExceeded",
     "ChatkitError",
     "MissingRecording",
     "NetworkBlocked",
+    "faults",
+    "figures",
     "models",
     "start",
     "stop",
+    "stream",
+    "tokens",
 ]
 __version__ = "0.1.0"
 

@@ -125,7 +125,9 @@ def _head(response: Json, request: httpx2.Request) -> tuple[float, Exception | N
 
 def _answer(response: Json, request: httpx2.Request, pace: Pace) -> httpx2.Response:
     body: Any = PacedStream(response, request, pace) if "events" in response else httpx2.ByteStream(_content(response))
-    return httpx2.Response(response["status"], headers=response.get("headers", {}), stream=body)
+    # The recorded times are the ones to draw: at another speed the clock's are not the reply's.
+    known = {"recording": response, "at_once": not pace.speed}
+    return httpx2.Response(response["status"], headers=response.get("headers", {}), stream=body, extensions=known)
 
 
 def _content(response: Json) -> bytes:

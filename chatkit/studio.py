@@ -82,7 +82,8 @@ def _books(project: Path, lesson: Path) -> list[Path]:
 
 
 def _replay(recordings: Path) -> dict[str, str]:
-    return {"CHATKIT_MODE": "replay", "CHATKIT_SPEED": "0", "CHATKIT_RECORDINGS": str(recordings)}
+    at_once = {"CHATKIT_SPEED": "0", "CHATKIT_FPS": "0"}
+    return {"CHATKIT_MODE": "replay", **at_once, "CHATKIT_RECORDINGS": str(recordings)}
 
 
 @contextmanager
