@@ -214,6 +214,200 @@ KO = {
         "Jupyter 커널: 시작하지 못했거나 답이 없습니다({error}).\n"
         ".venv 폴더를 지우고 python start.py를 다시 실행하세요. 그래도 같다면 백신 프로그램이 막는지 확인하세요."
     ),
+    # a streamed reply
+    "stream_length": "길이 제한에 걸려 여기서 끊겼습니다(finish_reason: length).",
+    "stream_filtered": "내용 필터에 걸려 여기서 끊겼습니다(finish_reason: content_filter).",
+    "stream_unfinished": "끝났다는 표시(finish_reason) 없이 멈췄습니다. 답이 덜 왔을 수 있습니다.",
+    "stream_empty": "조각이 하나도 오지 않았습니다.",
+    "stream_stopped": "여기서 멈췄습니다. 위는 그때까지 온 내용입니다.",
+    "stream_broken": "여기서 끊겼습니다. 위는 그때까지 온 내용이고, 아래 오류가 이유를 알려 줍니다.",
+    "stream_choice": "**후보 {n}**\n\n{text}",
+    "stream_refusal": "모델이 거절했습니다(refusal): {text}",
+    "stream_tool_call": "도구 호출(tool_calls): {call}",
+    "stream_not_awaited": (
+        "chatkit.stream()에 아직 기다리지 않은 요청이 들어왔습니다. "
+        "AsyncOpenAI의 요청은 chunks = await client.chat.completions.create(…, stream=True)로 먼저 받으세요."
+    ),
+    "stream_not_streamed": (
+        "chatkit.stream()에는 스트림이 와야 하는데, 다 받은 응답(ChatCompletion)이 왔습니다. "
+        "create()에 stream=True를 더해 보내세요."
+    ),
+    "stream_not_entered": (
+        "client.chat.completions.stream(…)은 with와 함께 씁니다. "
+        "with client.chat.completions.stream(…) as events: 아래에서 chatkit.stream(events)를 부르세요."
+    ),
+    "stream_nothing": (
+        "chatkit.stream()에는 스트림이 와야 합니다. 들어온 값의 타입: {got}. "
+        "create(…, stream=True)가 돌려준 값을 그대로 넣으세요."
+    ),
+    "stream_item": (
+        "스트림에서 조각(ChatCompletionChunk)이 와야 하는데 {got} 값이 왔습니다. "
+        "create(…, stream=True)가 돌려준 값을 그대로 넣으세요."
+    ),
+    # pictures
+    "figure_label": "이름",
+    "figure_value": "크기",
+    "figure_number": "번호",
+    "figure_none": "없음",
+    "figure_seconds": "{n}초",
+    "figure_count": "{n}개",
+    "figure_nth": "{n}번째",
+    "figure_timeline": "답 {n}개의 조각이 도착한 때입니다.",
+    "figure_first": "첫 조각",
+    "figure_end": "끝",
+    "figure_pieces": "조각",
+    "figure_waiting": "기다림",
+    "figure_tries": "모두 {n}번 시도했고 {total}가 걸렸습니다.",
+    "figure_try": "시도",
+    "figure_took": "걸린 시간",
+    "figure_outcome": "결과",
+    "figure_wait": "다음까지 기다림",
+    "figure_success": "✓ 성공 {outcome}",
+    "figure_failure": "✗ 실패 {outcome}",
+    "figure_tokens": "토큰은 모두 {n}개입니다.",
+    "figure_token": "토큰",
+    "figure_bytes": "바이트",
+    "figure_more": "그 밖에 {n}개",
+    "figure_space": "빈칸",
+    "figure_newline": "줄바꿈",
+    "figure_tab": "탭",
+    "figure_partial": "점선 상자: 글자의 일부이거나 보이지 않는 글자라서 바이트(16진수)로 적은 토큰",
+    "figure_bars": "{bars}입니다.",
+    "figure_line": "{label}: 첫째는 {first}, 마지막({n}번째)은 {last}, 가장 클 때는 {most}입니다.",
+    "figure_window": "한도는 {limit}토큰이고 지금 {total}토큰입니다.",
+    "figure_part": "부분",
+    "figure_share": "한도 대비",
+    "figure_limit": "한도 {limit}",
+    "figure_free": "남은 자리",
+    "figure_over": "한도를 넘은 양",
+    "figure_empty": "{where}: 그릴 내용이 하나도 없습니다. 하나 이상 넣고 다시 실행하세요.",
+    "figure_too_many": "{where}: 한 그림에 {most}개까지 그릴 수 있는데 {n}개가 왔습니다. 나누어 그리세요.",
+    "figure_not_mapping": "{where}: 이름과 숫자를 짝지은 dict가 와야 합니다. 들어온 것: {got}. dict로 바꿔 넣으세요.",
+    "figure_bad_number": (
+        "{where}: 0 이상 1,000조 이하의 숫자가 와야 합니다. 들어온 것: {got}. 고치고 다시 실행하세요."
+    ),
+    "figure_not_whole": "{where}: {least} 이상의 정수가 와야 합니다. 들어온 것: {got}. 고치고 다시 실행하세요.",
+    "figure_falling": (
+        "{where}: 도착한 때는 요청부터 잰 초라서 뒤로 갈수록 작아질 수 없습니다. "
+        "조각 사이의 간격을 넣었다면 itertools.accumulate로 더해서 넣으세요."
+    ),
+    "figure_bad_step": (
+        "{where}: (시도 번호, 걸린 초, 결과, 다음까지 기다린 초 또는 None)이 와야 합니다. "
+        "들어온 것: {got}. 고치고 다시 실행하세요."
+    ),
+    "figure_bad_piece": (
+        "{where}: 토큰은 비어 있지 않은 bytes여야 합니다. 들어온 것: {got}. "
+        "tiktoken의 decode_tokens_bytes()가 돌려준 것을 그대로 넣으세요."
+    ),
+    # scripted trouble
+    "no_session": "chatkit.start()와 chatkit.stop() 사이에서만 쓸 수 있습니다. chatkit.start(…)를 먼저 실행하세요.",
+    "faults_unknown": (
+        "모르는 오류입니다. 들어온 이름: {got!r}. 쓸 수 있는 이름: {known}. "
+        "그 밖의 HTTP 상태는 400 이상의 번호로 적으세요."
+    ),
+    "faults_empty": "만들 오류가 하나도 없습니다. 하나 이상 적으세요. 쓸 수 있는 이름: {known}.",
+    "faults_no_stream": (
+        "'{name}' 오류는 스트리밍 요청에만 만들 수 있는데, stream=True가 없는 요청이 왔습니다. "
+        "create(…, stream=True)로 보내거나 다른 오류를 고르세요."
+    ),
+    "faults_then_fine": "만든 오류: {script} → 정상",
+    "faults_always": "만든 오류: {script} (계속)",
+    "faults_first": "처음 {n}번, {title}",
+    "faults_unused": "{title}. 아직 보낸 요청이 없습니다. with 안에서 요청을 보낸 뒤에 보세요.",
+    # tokens and cost
+    "tokens_no_text": "토큰을 셀 글(str)이 와야 합니다. 들어온 값의 타입: {got}. 글을 따옴표로 감싸 넣으세요.",
+    "tokens_no_message": (
+        "메시지는 role과 content가 있는 dict여야 합니다. 들어온 값의 타입: {got}. "
+        "요청의 messages처럼 메시지의 리스트를 넣으세요."
+    ),
+    "tokens_negative": "{name}에는 0 이상의 정수가 와야 합니다. 들어온 값: {got!r}. 값을 고치고 다시 실행하세요.",
+    "cost_no_usage": (
+        "사용량(usage)이 있는 응답이 와야 하는데 {got} 값에는 없습니다. create(…)가 돌려준 응답을 그대로 넣으세요. "
+        "스트리밍이면 stream_options의 include_usage를 True로 해서 보내고 마지막 조각을 넣으세요."
+    ),
+    "cost_bad_usage": (
+        "사용량(usage)의 숫자가 맞지 않아 요금을 계산하지 못했습니다({reason}). "
+        "create(…)가 돌려준 응답을 고치지 말고 그대로 넣으세요."
+    ),
+    "cost_unknown_model": (
+        "{date} 기준 가격표에 없는 모델입니다: {model!r}. 비슷한 모델: {near}. 철자를 확인하세요. "
+        "새 모델이면 platform.openai.com의 가격표를 보고 직접 계산하고, 내 컴퓨터의 모델이면 API 요금이 없습니다."
+    ),
+    "won_bad_rate": (
+        "환율은 0보다 큰 Decimal이나 정수여야 합니다. 들어온 값: {got!r}. 예: tokens.won(cost, Decimal('1400.5'))"
+    ),
+    "won_bad_usd": (
+        "달러 금액은 0 이상의 Decimal이나 정수여야 합니다. 들어온 값: {got!r}. "
+        "tokens.cost(completion)가 돌려준 값을 그대로 넣으세요."
+    ),
+    # the chat window
+    "chat_question": "질문",
+    "chat_placeholder": "질문을 적고 Enter를 누르세요",
+    "chat_send": "보내기",
+    "chat_send_tip": "적은 질문을 보냅니다. 입력칸에서 Enter를 눌러도 됩니다.",
+    "chat_stop": "멈춤",
+    "chat_stop_tip": "오고 있는 답을 멈춥니다.",
+    "chat_ready": "준비되었습니다.",
+    "chat_receiving": "답을 받는 중입니다.",
+    "chat_busy": "앞의 답을 아직 받는 중입니다. 답이 끝난 뒤에 보내거나, 먼저 '멈춤'을 누르세요.",
+    "chat_saved": "[대화창] 이 셀을 실행하면 질문을 적는 칸이 나타납니다.",
+    "chat_empty": "아직 나눈 대화가 없습니다.",
+    "chat_you": "나",
+    "chat_bot": "챗봇",
+    "chat_tool": "도구 호출(tool_calls):",
+    "chat_arguments": "인자(arguments)",
+    "chat_result": "결과",
+    "chat_waiting": "결과를 기다리는 중입니다.",
+    "chat_more": " … 그 밖에 {n}자",
+    "chat_cost": "지금까지 요청 {requests}번 · 입력 {sent} · 출력 {received} 토큰 · USD {usd} (가격표 기준)",
+    "chat_cost_unknown": " · 요금을 알 수 없는 요청 {n}번",
+    "chat_stopped": (
+        "여기서 멈췄습니다. 사용량(usage)은 답의 맨 끝에 오기 때문에 이 답의 사용량과 요금은 알 수 없습니다."
+    ),
+    "chat_failed": "오류({name})가 나서 답을 끝까지 받지 못했습니다. 이유와 할 일은 대화에 적혀 있습니다.",
+    "chat_no_stream": (
+        "ChatWindow에 넣은 함수는 답의 조각을 하나씩 내보내야(yield) 합니다. 돌려준 값의 타입: {got}. "
+        "async def와 yield로 쓰거나, AsyncOpenAI의 create(…, stream=True)가 돌려준 스트림을 return 하세요."
+    ),
+    "chat_key": (
+        "API 키가 맞지 않습니다(401). .env의 OPENAI_API_KEY를 고치고 커널을 다시 시작하세요. "
+        "python start.py doctor가 키를 확인해 줍니다."
+    ),
+    "chat_forbidden": (
+        "이 키로는 할 수 없는 요청입니다(403). 프로젝트에서 쓸 수 있는 모델인지, 지원되는 나라인지 확인하세요. "
+        "서버의 설명: {message}"
+    ),
+    "chat_not_found": (
+        "요청한 모델이나 주소를 찾지 못했습니다(404). OPENAI_MODEL의 철자와 종료일, OPENAI_BASE_URL을 확인하세요. "
+        "서버의 설명: {message}"
+    ),
+    "chat_rate": "짧은 시간에 너무 많이 요청했습니다(429). 잠시 기다렸다가 다시 보내세요.",
+    "chat_credit": (
+        "API 크레딧이 없거나 지출 한도에 닿았습니다(429). 기다려도 풀리지 않습니다. "
+        "platform.openai.com의 Billing에서 크레딧과 한도를 확인하세요."
+    ),
+    "chat_server": "서버에 문제가 있거나 서버가 바쁩니다(5xx). 잠시 뒤에 다시 보내세요.",
+    "chat_refused": (
+        "서버가 요청을 거절했습니다. 그대로 다시 보내면 또 거절됩니다. "
+        "서버의 설명을 읽고 챗봇의 코드를 고치세요: {message}"
+    ),
+    "chat_too_long": (
+        "대화가 모델이 읽을 수 있는 길이를 넘었습니다(400). 오래된 메시지를 줄이거나 새 대화를 시작하세요."
+    ),
+    "chat_timeout": (
+        "정한 시간 안에 답이 오지 않았습니다(timeout). 잠시 뒤에 다시 보내세요. "
+        "자주 그렇다면 인터넷 연결을 확인하거나 클라이언트의 timeout을 늘리세요."
+    ),
+    "chat_connection": (
+        "서버에 연결하지 못했거나 연결이 끊겼습니다. 인터넷 연결과 OPENAI_BASE_URL을 확인하고 다시 보내세요."
+    ),
+    "chat_error_event": (
+        "서버가 답을 보내는 도중에 오류를 알렸습니다. 잠시 뒤에 다시 보내세요. 서버의 설명: {message}"
+    ),
+    "chat_other": (
+        "{name}: {message}\n"
+        "어느 줄에서 난 오류인지 보려면, 새 셀에서 대화창의 error를 일으키세요. 예: raise window.error"
+    ),
 }
 
 
