@@ -80,6 +80,9 @@ def _copy(lesson: Path, work: Path) -> None:
             shutil.copytree(lesson.parent / name, work / name, dirs_exist_ok=True)
     for page in lesson.parent.glob("*.md"):
         shutil.copy2(page, work / page.name)
+    for script in lesson.parent.glob("*.py"):
+        if not (work / script.name).exists():  # a learner makes the bot their own
+            shutil.copy2(script, work / script.name)
     for solution in notebooks.solutions(lesson.parent.parent, lesson.stem):
         (work / "solutions").mkdir(exist_ok=True)
         shutil.copy2(solution, work / "solutions" / solution.name)

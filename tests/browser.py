@@ -116,7 +116,7 @@ def open_lab(folder: Path, environment: dict[str, str] | None = None) -> Iterato
         NoBrowser: nothing to show it in.
     """
     # The server starts while the browser does.
-    with _server(folder, environment or {}) as server, sync_playwright() as playwright, _browser(playwright) as browser:
+    with _server(folder, environment or {}) as server, sync_playwright() as playwright, chromium(playwright) as browser:
         page = browser.new_page(locale="ko-KR", viewport={"width": 1200, "height": 900})
         lab = Lab(page, server(), folder / "notebooks")
         lab.open("page.ipynb")
@@ -124,7 +124,7 @@ def open_lab(folder: Path, environment: dict[str, str] | None = None) -> Iterato
 
 
 @contextlib.contextmanager
-def _browser(playwright: Playwright) -> Iterator[Any]:
+def chromium(playwright: Playwright) -> Iterator[Any]:
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     try:
         # Without one on PATH, Chrome where Windows and macOS have it.
@@ -141,7 +141,7 @@ def _browser(playwright: Playwright) -> Iterator[Any]:
 @contextlib.contextmanager
 def _server(folder: Path, environment: dict[str, str]) -> Iterator[Callable[[], str]]:
     """Start JupyterLab; what it gives waits until it answers and returns its origin."""
-    port, log = _free_port(), folder / "lab.log"
+    port, log = free_port(), folder / "lab.log"
     with log.open("wb") as output:
         environment = _environment(folder, environment)
         server = subprocess.Popen(_command(folder, port), env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -182,7 +182,7 @@ def _environment(folder: Path, environment: dict[str, str]) -> dict[str, str]:
     return {**kept, **own, **environment}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

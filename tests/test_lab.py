@@ -26,6 +26,15 @@ def test_the_work_copy_holds_lessons_recordings_pictures_and_solutions(project):
     assert copied == {path.name for path in (project / "notebooks/recordings/01_setup").iterdir()}
 
 
+def test_the_work_copy_holds_the_data_and_the_scripts_and_keeps_a_learners_changes(project):
+    lab.prepare(project)
+    work = project / "work"
+    assert (work / "data" / "korea_climate_normals.csv").is_file() and (work / "climate.py").is_file()
+    (work / "my_bot.py").write_text("mine", encoding="utf-8")
+    main(["reset", "1"])
+    assert (work / "my_bot.py").read_text(encoding="utf-8") == "mine"
+
+
 def test_the_work_copy_shows_no_answer_before_the_learner_has_guessed(project):
     lab.prepare(project)
     cells = [c for c in notebooks.read(project / "work" / "01_setup.ipynb").cells if c.cell_type == "code"]

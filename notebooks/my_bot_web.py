@@ -1,0 +1,98 @@
+"""The bot of my_bot.py on a web page of this machine: `python my_bot_web.py`.
+
+It needs what my_bot.py needs and `pip install nicegui`. Everything that the page loads comes with that package.
+"""
+
+import asyncio
+import os
+
+import my_bot
+import openai
+from nicegui import ui
+
+EXPLAINED = (my_bot.BotError, openai.OpenAIError, UnicodeEncodeError, OSError)
+
+
+class Page:
+    """One visitor's conversation and what the page shows of it."""
+
+    def __init__(self):
+        self.bot, self.task = my_bot.new_bot(), None
+        self.talk = ui.column().classes("w-full")
+        with ui.row().classes("w-full items-center no-wrap"):
+            self.box = ui.input("질문").classes("grow").props("autofocus")
+            self.box.on("keydown", self.typed, args=["key", "isComposing"])
+            self.send = ui.button("보내기", on_click=self.answer)
+            self.halt = ui.button("멈춤", on_click=self.stop).props("outline")
+            self.halt.disable()
+        self.state = ui.label("준비됐습니다.")
+        ui.label("Weather data by Open-Meteo.com (CC BY 4.0) · 자료: 기상청, 기후평년값(1991-2020)").classes(
+            "text-caption"
+        )
+
+    async def typed(self, event):
+        # The Enter that ends a Hangul syllable is not the one that sends.
+        if event.args.get("key") == "Enter" and not event.args.get("isComposing"):
+            await self.answer()
+
+    async def answer(self):
+        text = self.box.value.strip()
+        if not text or self.task:
+            return
+        self.box.value, self.task = "", asyncio.current_task()
+        self.busy(True)
+        with self.talk:
+            ui.chat_message(text, name="나", sent=True).classes("self-end")
+            shown = ui.column().classes("w-full")
+        try:
+            await self.show(text, shown)
+            self.state.text = my_bot.bill(self.bot)
+        except asyncio.CancelledError:
+            self.state.text = "멈췄습니다. 이 문답은 기억하지 않고, 멈춘 답의 요금은 여기에 없습니다."
+        except EXPLAINED as error:
+            self.state.text = my_bot.explain(error)
+            self.box.value = text
+        finally:
+            self.task = None
+            self.busy(False)
+
+    async def show(self, text, shown):
+        label = None
+        async for item in self.bot.ask(text):
+            if isinstance(item, dict):
+                with shown, ui.expansion("도구의 결과").classes("w-full"):
+                    plain(item["content"])
+                label = None
+            elif piece := my_bot.shown(item):
+                if label is None:
+                    with shown:
+                        label = plain("")
+                label.text += piece
+
+    def stop(self):
+        if self.task:
+            self.task.cancel()
+
+    def busy(self, now):
+        self.state.text = "답을 받고 있습니다." if now else self.state.text
+        self.send.set_enabled(not now)
+        self.halt.set_enabled(now)
+
+
+def plain(text):
+    """Show a text that somebody else wrote: as text, never as HTML or Markdown."""
+    return ui.label(text).style("white-space: pre-wrap; overflow-wrap: anywhere")
+
+
+@ui.page("/")
+def page():
+    try:
+        Page()
+    except my_bot.BotError as error:
+        plain(str(error))
+
+
+if __name__ == "__main__":
+    port = int(os.environ.get("PORT", "8080"))
+    # Only this machine: whoever reaches the page spends your credit.
+    ui.run(host="127.0.0.1", port=port, title="나의 챗봇", language="ko-KR", show=False, reload=False)
