@@ -531,7 +531,7 @@ def test_a_notebooks_cell_gives_the_same_takes_at_each_run(lesson: Lesson) -> No
     )
     cells = [nbformat.v4.new_code_cell(source) for source in (setup, roll, roll)]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    NotebookClient(notebook, resources={"metadata": {"path": str(lesson.root.parent)}}).execute()
+    NotebookClient(notebook, coalesce_streams=True, resources={"metadata": {"path": str(lesson.root.parent)}}).execute()
     assert [cell.outputs[0].text for cell in notebook.cells[1:]] == ["1 2\n", "1 2\n"]
 
 
