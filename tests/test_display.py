@@ -626,6 +626,14 @@ def test_a_fast_replay_is_one_plain_output_and_the_same_each_time(
     assert kernel.run(source) == kernel.run(source) == [shown]
 
 
+def test_a_replay_at_once_is_one_output_however_slow_the_machine(replaying: Callable[..., Kernel]) -> None:
+    kernel = replaying(*[chunk("가")] * 1_000, chunk(finish="stop"))
+    kernel.run("os.environ['CHATKIT_FPS'] = '100000'")
+    (shown,) = kernel.run(SOURCES["create"])
+    kernel.run("del os.environ['CHATKIT_FPS']")
+    assert shown["data"] == bundle("가" * 1_000)
+
+
 @sync_and_async
 def test_what_came_is_shown_while_the_server_is_silent_in_one_output_that_grows(
     kernel: Kernel, line: Line, source: str
@@ -658,6 +666,36 @@ def test_the_stop_button_keeps_what_came_says_so_and_closes_the_stream(kernel: K
     assert last["data"] == bundle(f"하나\n\n*{note}*", f"하나\n\n{note}")
     assert error["ename"] in ("KeyboardInterrupt", "CancelledError")
     assert open_line.is_closed_by_the_reader()
+
+
+def test_a_frame_that_is_late_never_covers_the_last_one(kernel: Kernel) -> None:
+    shown = kernel.run("""
+painting, over = threading.Event(), threading.Event()
+
+def late(text):
+    if threading.current_thread() is not threading.main_thread():
+        painting.set()
+        over.wait(10)
+        threading.Event().wait(0.1)
+    return text
+
+def two():
+    yield chunk("하나")
+    painting.wait(10)
+    yield chunk(" 둘", "stop")
+    over.set()
+
+with patch("chatkit.display.safe", late):
+    chatkit.stream(two())
+""")
+    assert [each["data"] for each in shown] == [bundle("하나", ""), bundle("하나 둘")]
+
+
+def test_nothing_goes_on_after_the_end(kernel: Kernel, line: Line) -> None:
+    after = "; await asyncio.sleep(0); print(len(asyncio.all_tasks() - before), threading.active_count() - threads)"
+    kernel.start(f"before, threads = asyncio.all_tasks(), threading.active_count(); {ASYNC.format(line.port)}{after}")
+    line.opened().end()
+    assert kernel.rest()[-1]["text"] == "0 0\n"
 
 
 def test_two_streams_at_once_are_two_outputs(kernel: Kernel) -> None:
@@ -699,8 +737,10 @@ def test_without_threads_what_came_is_shown_with_the_next_piece(kernel: Kernel, 
         'with patch.object(threading.Thread, "start", side_effect=RuntimeError("can\'t start new thread")):\n    '
     )
     open_line = started(kernel, line, no_threads + SYNC)
-    for said_so_far in range(1, 200):
+    sent = 0
+    while sent < 200:
         open_line.say("가")
+        sent += 1
         with contextlib.suppress(Empty):
             shown = kernel.next(timeout=0.02)
             break
@@ -709,7 +749,7 @@ def test_without_threads_what_came_is_shown_with_the_next_piece(kernel: Kernel, 
     open_line.end()
     assert shown["type"] == "display_data"
     assert set(shown["data"]["text/markdown"]) == {"가"}
-    assert kernel.rest()[-1]["data"] == bundle("가" * said_so_far)
+    assert kernel.rest()[-1]["data"] == bundle("가" * sent)
 
 
 def test_a_broken_stream_is_shown_above_the_sdks_error(replaying: Callable[..., Kernel]) -> None:
