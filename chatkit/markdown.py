@@ -17,17 +17,19 @@ _LANGUAGE = re.compile(r"\s*([A-Za-z0-9_+#.-]*)")
 
 # A line break in mathematics: what a browser may call a blank line ends it.
 _BREAK = r"\n(?=[ \t]*[^\s\ufeff])"
-_BRACKETED = rf"(?:[^\\$`\n]|\\[^()\[\]$`\n]|{_BREAK})++"
+_BRACKETED = rf"(?:[^\\$`\n]|\\[^()\[\]$`\n]|{_BREAK})+"
 _ENVIRONMENT = (
     r"(?:align(?:at|ed|edat)?|array|cases|eqnarray|equation|gather(?:ed)?|multline|split|[bBpvV]?(?:small)?matrix)\*?"
 )
-# Pandoc's rule for what a dollar sign is: mathematics hugs its signs, and no digit follows the closing one.
+# Pandoc's rule for what a dollar sign is: mathematics hugs its signs, and no digit follows the closing one. Each
+# alternative begins with a sign of its own, so that nothing is tried twice: Python before 3.11.5 gets the possessive
+# repeats wrong that would say so.
 _MATH = re.compile(
     rf"(?<!\\)\\\((?P<inline>{_BRACKETED})\\\)|(?<!\\)\\\[(?P<block>{_BRACKETED})\\\]"
-    rf"|(?<![\\$])\$\$(?!\$)(?:[^$`\n]|{_BREAK})++(?<!\\)\$\$(?!\$)"
-    r"|(?<![\\$A-Za-z0-9])\$(?:(?![\s$\d])|(?=\d[^$`\n]*[\\^_={}]))[^$`\n]*+(?<![\s\\])\$(?![$A-Za-z0-9])"
+    rf"|(?<![\\$])\$\$(?!\$)(?:[^$`\n]|{_BREAK})+(?<!\\)\$\$(?!\$)"
+    r"|(?<![\\$A-Za-z0-9])\$(?:(?![\s$\d])|(?=\d[^$`\n]*[\\^_={}]))[^$`\n]*(?<![\s\\])\$(?![$A-Za-z0-9])"
     rf"|\\begin\{{(?P<name>{_ENVIRONMENT})\}}"
-    rf"(?:[^\\$`\n]|\\(?!(?:begin|end)\{{(?P=name)\}})[^$`\n]?|{_BREAK})*+\\end\{{(?P=name)\}}"
+    rf"(?:[^\\$`\n]|\\(?!(?:begin|end)\{{(?P=name)\}})(?:[^$`\n]|(?=\n))|{_BREAK})*\\end\{{(?P=name)\}}"
 )
 # Commands of MathJax that carry addresses, styles or attributes, and those that give a command another name.
 _COMMAND = (
