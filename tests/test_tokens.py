@@ -15,10 +15,11 @@ import tiktoken
 from genai_prices import extract_usage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from isolation import PROJECT
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai_server import completion
 
-from chatkit import ChatkitError, models, tokens
+from chatkit import ChatkitError, models, recordings, tokens
 
 SENTENCES = [
     "",
@@ -318,3 +319,20 @@ def test_a_damaged_copy_of_the_vocabulary_is_made_anew(tmp_path: Path, monkeypat
     file.write_bytes(whole[:100])
     assert tokens._vocabulary() == folder
     assert [path.read_bytes() for path in folder.iterdir()] == [whole]
+
+
+# the lessons' recordings
+
+
+def usages(response: dict[str, Any]) -> list[dict[str, Any]]:
+    chunks = [data for _ms, data, *_ in response.get("events", []) if isinstance(data, dict)]
+    return [found["usage"] for found in (response.get("json") or {}, *chunks) if found.get("usage")]
+
+
+@pytest.mark.parametrize("lesson", sorted((PROJECT / "notebooks" / "recordings").iterdir()), ids=lambda path: path.name)
+def test_the_usage_of_every_authored_reply_is_what_the_formula_counts(lesson: Path) -> None:
+    for record in recordings.load_folder(lesson).records.values():
+        if record["source"]["kind"] == "authored" and record["request"].get("path") == "/chat/completions":
+            counted = tokens.count_messages(record["request"]["json"]["messages"])
+            for response in record["responses"]:
+                assert {usage["prompt_tokens"] for usage in usages(response)} <= {counted}, record["key"]
