@@ -18,7 +18,7 @@ from typing import Any
 import openai
 import pytest
 from conftest import Lesson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jupyter_client.manager import KernelManager
 from learner import LUNA, stream
@@ -785,12 +785,14 @@ texts = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(texts)
 def test_nothing_is_lost_in_a_kernel(kernel: Kernel, pieces: list[str]) -> None:
     (shown,) = kernel.run(f"chatkit.stream(said(json.loads({json.dumps(pieces)!r})));None")
     assert shown["data"] == bundle(safe("".join(pieces)), "".join(pieces))
 
 
+@settings(deadline=None)
 @given(texts)
 def test_nothing_is_lost_in_a_terminal(pieces: list[str]) -> None:
     with contextlib.redirect_stdout(io.StringIO(newline="")) as out:
