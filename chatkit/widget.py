@@ -26,10 +26,9 @@ from chatkit.messages import say
 _SETTLING = 0.1
 _LONGEST_SHOWN = 2_000
 _EMPTY = {"text/markdown": "", "text/plain": ""}
-# The end is in view, as in a chat; who drops the style shows the whole.
-_BOX = (
-    "display:flex;flex-direction:column-reverse;max-height:28em;overflow-y:auto;border:1px solid #8c959f;padding:0 1em"
-)
+# The end is in view, as in a chat, and the controls stay where they are; who drops the style shows the whole.
+_BOX = "display:flex;flex-direction:column-reverse;overflow-y:auto;border:1px solid #8c959f;padding:0 1em;max-height:"
+_HEIGHT, _HEIGHT_WHILE_RECEIVING, _HEIGHT_OF_NOW = 28, 12, 16  # em
 _RULE = "\n\n---\n\n"
 _PICTURES = ("_repr_mimebundle_", "_repr_svg_", "_repr_png_", "_repr_html_", "_repr_markdown_")
 _ADVICE = {
@@ -145,16 +144,17 @@ class ChatWindow:
             self._state.value = say("chat_busy")
         elif text:
             self._box.value = ""
+            self._talk.update(self._talked(_HEIGHT_WHILE_RECEIVING) if self._turns else _EMPTY, raw=True)
             turn = _Turn(text, inline=True)
             # In the context of the window's cell: what a tool prints lands there, not in the log console.
-            task = self._begin(turn, self._now, self._context.copy())
+            task = self._context.run(self._begin, turn, self._now)
             task.add_done_callback(lambda _task: self._keep(turn))
 
-    def _begin(self, turn: _Turn, handle: Any = None, context: contextvars.Context | None = None) -> asyncio.Task[None]:
+    def _begin(self, turn: _Turn, handle: Any = None) -> asyncio.Task[None]:
         self._stopping = False
         self._send.disabled, self._stop.disabled = True, False
         self._state.value = say("chat_receiving")
-        self._task = asyncio.get_running_loop().create_task(self._show(turn, handle), context=context)
+        self._task = asyncio.create_task(self._show(turn, handle))
         self._task.add_done_callback(lambda task: self._ended(turn, task))
         return self._task
 
@@ -199,12 +199,13 @@ class ChatWindow:
         if turn.error and not self._box.value:
             self._box.value = turn.question
 
-    def _talked(self) -> dict[str, str]:
+    def _talked(self, height: int = _HEIGHT) -> dict[str, str]:
         """Return the finished turns as a display bundle."""
         if not self._turns:
             return {"text/markdown": f"*{say('chat_empty')}*", "text/plain": say("chat_empty")}
         told = _RULE.join([turn.told() for turn in self._turns])
-        return {"text/markdown": _scrolled(told), "text/plain": _RULE.join([turn.plain() for turn in self._turns])}
+        plain = _RULE.join([turn.plain() for turn in self._turns])
+        return {"text/markdown": _scrolled(told, height), "text/plain": plain}
 
 
 @dataclass
@@ -277,7 +278,7 @@ class _Turn:
         return len(self.pictures) + sum(each.arriving.size + len(each.results) for each in self.requests)
 
     def markdown(self) -> str:
-        return _scrolled(self.told()) if self._inline else self.told()
+        return _scrolled(self.told(), _HEIGHT_OF_NOW) if self._inline else self.told()
 
     def told(self) -> str:
         """Return the turn as Markdown; what the model, the tools and the errors say is made safe to show."""
@@ -313,8 +314,8 @@ class _Costs:
         from chatkit import tokens
 
         if chunk:
-            self._sent += chunk.usage.prompt_tokens
-            self._received += chunk.usage.completion_tokens
+            self._sent += chunk.usage.prompt_tokens or 0
+            self._received += chunk.usage.completion_tokens or 0
         self._usd += tokens.cost(chunk)
 
     def __str__(self) -> str:
@@ -351,8 +352,8 @@ def _display(bundle: dict[str, Any], *, again: bool = False) -> Any:
     return display(bundle, raw=True, display_id=again or None)  # type: ignore[no-untyped-call]
 
 
-def _scrolled(text: str) -> str:
-    return f'<div style="{_BOX}"><div>\n\n{text}\n\n</div></div>'
+def _scrolled(text: str, height: int) -> str:
+    return f'<div style="{_BOX}{height}em"><div>\n\n{text}\n\n</div></div>'
 
 
 def _fold(name: str, arguments: str, result: str | None) -> str:

@@ -110,6 +110,7 @@ def test_heavy_packages_wait_for_their_function(name: str) -> None:
         ("markdown", set()),
         ("display", {"errors", "markdown", "messages"}),
         ("figures", {"errors", "messages"}),
+        ("widget", {"display", "errors", "markdown", "messages", "tokens"}),
         ("tokens", {"errors", "figures", "messages", "models"}),
         ("faults", {"errors", "figures", "messages", "recordings", "replay", "session"}),
         ("misses", {"errors", "messages", "recordings"}),

@@ -284,6 +284,27 @@ def test_an_ask_may_return_the_sdks_own_stream(notebook: Notebook, lesson: Lesso
     assert run(ChatWindow(ask).send("안녕?")).text == "반갑습니다."
 
 
+def test_an_ask_may_pass_on_the_events_of_the_sdks_stream_helper(notebook: Notebook, lesson: Lesson) -> None:
+    lesson.has("안녕?", "반갑습니다.", **STREAMED)
+    lesson.start()
+
+    async def ask(text: str) -> AsyncIterator[Any]:
+        messages = [{"role": "user", "content": text}]
+        options = {"include_usage": True}
+        helper = openai.AsyncOpenAI().chat.completions.stream(model=LUNA, messages=messages, stream_options=options)
+        async with helper as events:
+            async for event in events:
+                yield event
+
+    async def test() -> None:
+        browser = Browser(ChatWindow(ask), notebook)
+        await browser.ask("안녕?")
+        assert browser.talk.count("반갑습니다.") == 1
+        assert say("chat_cost_unknown", n=1) not in browser.cost.value
+
+    run(test())
+
+
 def test_a_reply_that_breaks_off_politely_says_so(notebook: Notebook) -> None:
     run(ChatWindow(bot(chunk({"role": "assistant", "content": "반"}))).send("?"))
     assert notebook.shown()[0].endswith(f"반\n\n*{say('stream_unfinished')}*")
