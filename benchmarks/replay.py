@@ -286,6 +286,13 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def report(packages: str, rows: list[Row], file: Path | None) -> None:
+    """Print the rows below what they were measured on, and write both to a file, if one is named."""
+    print(f"{packages}, {platform.system()} {platform.machine()}\n{table(rows)}")
+    if file:
+        file.write_text(json.dumps({"on": packages, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
@@ -297,10 +304,8 @@ def main() -> None:
         root = Path(folder)
         rows = [*replay_rows(root, many), *record_rows(root, some), *import_rows(some), *load_rows(root, counts, few)]
         rows += [image_row(root, some), miss_row(root, counts[-1], few)]
-    machine = f"Python {platform.python_version()}, openai {openai.__version__}, httpx2 {httpx2.__version__}"
-    print(f"{machine}, {platform.system()} {platform.machine()}\n{table(rows)}")
-    if options.json:
-        options.json.write_text(json.dumps({"on": machine, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    packages = f"Python {platform.python_version()}, openai {openai.__version__}, httpx2 {httpx2.__version__}"
+    report(packages, rows, options.json)
 
 
 if __name__ == "__main__":

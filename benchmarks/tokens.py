@@ -7,7 +7,6 @@ count of a process, which loads the vocabulary, is timed in fresh processes.
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 import tiktoken
-from replay import Row, compare, fresh, row, seconds, table
+from replay import Row, compare, fresh, report, row, seconds
 
 from chatkit import tokens
 
@@ -73,10 +72,8 @@ def main() -> None:
     options = parser.parse_args()
     many, few = (5, 1) if options.quick else (31, 3)
     rows = [*count_rows(many), fallback_row(few), *first_rows(few)]
-    machine = f"Python {platform.python_version()}, tiktoken {tiktoken.__version__}"
-    print(f"{machine}, {platform.system()} {platform.machine()}\n{table(rows)}")
-    if options.json:
-        options.json.write_text(json.dumps({"on": machine, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    packages = f"Python {platform.python_version()}, tiktoken {tiktoken.__version__}"
+    report(packages, rows, options.json)
 
 
 if __name__ == "__main__":

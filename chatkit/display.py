@@ -203,7 +203,7 @@ class Arriving:
         return self.plain()[len("".join(self._texts[0])) :] if len(self._texts) == 1 else f"\n\n{self.plain()}"
 
     def _choices(self, shown: Callable[[str], str]) -> list[str]:
-        texts = [shown("".join(pieces)) for _index, pieces in sorted(self._texts.items())]
+        texts = list(map(shown, self._whole_texts()))
         if len(texts) > 1:
             return [say("stream_choice", n=n, text=text) for n, text in enumerate(texts, 1)]
         return [text for text in texts if text]
@@ -213,15 +213,23 @@ class Arriving:
         return [say("stream_refusal", text=shown(refusal))] if refusal else []
 
     def _called(self, shown: Callable[[str], str]) -> list[str]:
-        calls = [_code(f"{call['name']}({call['arguments']})") for _index, call in sorted(self._tool_calls.items())]
+        calls = [_code(f"{call['name']}({call['arguments']})") for call in self.tool_calls]
         return [say("stream_tool_call", call=shown(call)) for call in calls]
+
+    @property
+    def tool_calls(self) -> list[dict[str, str]]:
+        """The tool calls as far as they have come: id, name and arguments."""
+        return [call for _index, call in sorted(self._tool_calls.items())]
+
+    def _whole_texts(self) -> list[str]:
+        return ["".join(pieces) for _index, pieces in sorted(self._texts.items())]
 
     def reply(self) -> Reply:
         begun = 0.0 if self._recorded else self._begun
         return Reply(
-            texts=["".join(pieces) for _index, pieces in sorted(self._texts.items())],
+            texts=self._whole_texts(),
             refusal="".join(self._refusal),
-            tool_calls=[call for _index, call in sorted(self._tool_calls.items())],
+            tool_calls=self.tool_calls,
             finish_reason=self._finish.get(0),
             usage=self._usage,
             times=[round(moment - begun, 3) for moment in self._moments],

@@ -218,7 +218,7 @@ class _Request:
     usage: Any = None
 
     def markdown(self) -> str:
-        calls = self.arriving.reply().tool_calls
+        calls = self.arriving.tool_calls
         folds = [_fold(call["name"], call["arguments"], self.results.get(call["id"])) for call in calls]
         return "\n\n".join([text for text in (self.arriving.markdown(tool_calls=False), *folds) if text])
 
