@@ -232,7 +232,7 @@ class Bot(Talker):
             if not reply.calls:
                 self.history += turn
                 return
-        raise BotError(f"도구를 {ROUNDS}번 쓰고도 답하지 못해 멈췄습니다. 질문을 나누어 보세요.")
+        raise BotError(f"요청을 {ROUNDS}번 보내도 도구만 찾아서 멈췄습니다. 질문을 나누어 보세요.")
 
 
 # files
