@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from chatkit.advice import advise
 from chatkit.display import Arriving, Reply, screen
 from chatkit.errors import ChatkitError
 from chatkit.markdown import safe
@@ -31,19 +32,6 @@ _BOX = "display:flex;flex-direction:column-reverse;overflow-y:auto;border:1px so
 _HEIGHT, _HEIGHT_WHILE_RECEIVING, _HEIGHT_OF_NOW = 28, 12, 16  # em
 _RULE = "\n\n---\n\n"
 _PICTURES = ("_repr_mimebundle_", "_repr_svg_", "_repr_png_", "_repr_html_", "_repr_markdown_")
-_ADVICE = {
-    "AuthenticationError": "chat_key",
-    "PermissionDeniedError": "chat_forbidden",
-    "NotFoundError": "chat_not_found",
-    "RateLimitError": "chat_rate",
-    "InternalServerError": "chat_server",
-    "APIStatusError": "chat_refused",
-    "APITimeoutError": "chat_timeout",
-    "APIConnectionError": "chat_connection",
-    "APIError": "chat_error_event",
-}
-# Where one class has two causes, the error's own type or code tells them apart.
-_CAUSES = {"insufficient_quota": "chat_credit", "context_length_exceeded": "chat_too_long"}
 
 
 class ChatWindow:
@@ -334,12 +322,7 @@ def _advice(error: BaseException) -> str:
     """Return what went wrong and what to do, in the learner's language."""
     if _was_stopped(error):
         return say("chat_stopped")
-    if isinstance(error, ChatkitError):
-        return str(error)
-    found = [_ADVICE[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in _ADVICE]
-    told = (getattr(error, "type", None), getattr(error, "code", None))
-    causes = [cause for name, cause in _CAUSES.items() if name in told]
-    return say((causes + found or ["chat_other"])[0], name=type(error).__name__, message=error)
+    return advise(error) or say("chat_other", name=type(error).__name__, message=error)
 
 
 def _was_stopped(error: BaseException) -> bool:
