@@ -116,7 +116,7 @@ def wheels():
 def fingerprint(extra):
     """Say what an installation was made of: whether anything that goes into it has changed since."""
     sources = [HERE / "pyproject.toml", CONSTRAINTS, *sorted((HERE / "chatkit").glob("*.[pt][yo]*"))]
-    sources += sorted((HERE / "notebooks" / "recordings").glob("*/*.json"))
+    sources += sorted((HERE / "notebooks" / "recordings").rglob("*.json"))
     digest = hashlib.sha256(str(HERE).encode())
     for path in sources:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())

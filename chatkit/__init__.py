@@ -10,22 +10,30 @@ if TYPE_CHECKING:
     from chatkit import figures as figures
     from chatkit import models as models
     from chatkit import tokens as tokens
+    from chatkit.attempts import exercise as exercise
     from chatkit.display import stream as stream
     from chatkit.errors import BudgetExceeded as BudgetExceeded
     from chatkit.errors import ChatkitError as ChatkitError
+    from chatkit.errors import ExerciseUnmet as ExerciseUnmet
     from chatkit.errors import MissingRecording as MissingRecording
     from chatkit.errors import NetworkBlocked as NetworkBlocked
+    from chatkit.marks import progress as progress
+    from chatkit.quizzes import quiz as quiz
     from chatkit.session import start as start
     from chatkit.session import stop as stop
 
 _HOMES = {
     "BudgetExceeded": "errors",
     "ChatkitError": "errors",
+    "ExerciseUnmet": "errors",
     "MissingRecording": "errors",
     "NetworkBlocked": "errors",
+    "exercise": "attempts",
     "faults": "faults",
     "figures": "figures",
     "models": "models",
+    "progress": "marks",
+    "quiz": "quizzes",
     "start": "session",
     "stop": "session",
     "stream": "display",
@@ -34,11 +42,15 @@ _HOMES = {
 __all__ = [
     "BudgetExceeded",
     "ChatkitError",
+    "ExerciseUnmet",
     "MissingRecording",
     "NetworkBlocked",
+    "exercise",
     "faults",
     "figures",
     "models",
+    "progress",
+    "quiz",
     "start",
     "stop",
     "stream",

@@ -44,7 +44,7 @@ def record(request: Request, replies: list[Reply], *, by: str, why: str, constru
     today = datetime.datetime.now(datetime.UTC).date()
     source = {"kind": "authored", "by": by, "recorded": today.isoformat(), "why": why}
     key = key_of(request)
-    responses = [{"take": n, **_response(request, reply, f"{key}-{n}", today)} for n, reply in enumerate(replies, 1)]
+    responses = [{"take": n, **response(request, reply, f"{key}-{n}", today)} for n, reply in enumerate(replies, 1)]
     constructed = constructed or any(_is_constructed(reply) for reply in replies if isinstance(reply, dict))
     return make(request, source, responses, constructed=constructed)
 
@@ -53,7 +53,11 @@ def _is_constructed(reply: dict[str, Any]) -> bool:
     return bool(reply.keys() & _BREAKS or reply.get("constructed"))
 
 
-def _response(request: Request, reply: Reply, name: str, today: datetime.date) -> Json:
+def response(request: Request, reply: Reply, name: str, today: datetime.date) -> Json:
+    """Return a response in the recording's form, without its take, that gives this reply to a request.
+
+    `name` makes the reply's id, and its times: the same name gets the same ones.
+    """
     given: dict[str, Any] = {"reply": reply} if isinstance(reply, str) else reply
     if "status" in given or "fault" in given:
         head = {} if "fault" in given else {"ms": 180, "headers": {"content-type": "application/json"}}

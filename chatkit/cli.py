@@ -93,6 +93,7 @@ def _verify(options: argparse.Namespace) -> int:
     root = project / "notebooks" / "recordings"
     found = verification.check_recordings(root, used)
     books = [*notebooks.lessons(project), *sorted((project / "solutions").glob("*.ipynb"))]
+    found += verification.check_exercises(root, books)
     for path in books:
         found += verification.check_notebook(path)
     print("\n".join(found) or f"verify: {len(list(root.glob('*/*.json')))} recordings, {len(books)} notebooks: clean")

@@ -21,3 +21,7 @@ class NetworkBlocked(ChatkitError):
 
 class BudgetExceeded(ChatkitError):
     """The next live call would pass CHATKIT_BUDGET."""
+
+
+class ExerciseUnmet(ChatkitError):
+    """A request in an exercise does not reach its goals yet; the card below the cell says which."""

@@ -98,10 +98,12 @@ def _aside(path: Path) -> Path:
 
 
 def _same(left: Path, right: Path) -> bool:
-    names = sorted(path.name for path in left.iterdir())
-    if names != sorted(path.name for path in right.iterdir()):
-        return False
-    return not any(filecmp.cmpfiles(left, right, names, shallow=False)[1:])
+    names = _names(left)
+    return names == _names(right) and not any(filecmp.cmpfiles(left, right, names, shallow=False)[1:])
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def configure(folder: Path, *, projector: bool) -> None:

@@ -408,6 +408,79 @@ KO = {
         "{name}: {message}\n"
         "어느 줄에서 난 오류인지 보려면, 새 셀에서 대화창의 error를 일으키세요. 예: raise window.error"
     ),
+    # exercises, questions, progress
+    "exercise_no_notebook": "chatkit.exercise()는 노트북의 셀에서 씁니다. JupyterLab에서 강의를 열고 실행하세요.",
+    "exercise_twice": "한 셀에는 연습을 하나만 둡니다. 이 셀에는 이미 {name!r} 연습이 있습니다. 다른 셀로 옮기세요.",
+    "exercise_unknown": (
+        "{lesson}에 없는 연습입니다. 들어온 이름: {got!r}. 있는 연습: {known}. "
+        "이름을 고치거나, chatkit.start()에 그 연습이 있는 강의를 적으세요."
+    ),
+    "exercise_broken": "연습 파일 {file}을 읽지 못했습니다({reason}). 강의를 새로 내려받으면 되돌아옵니다.",
+    "exercise_unmet": (
+        "아직 연습의 조건을 모두 채우지 못한 요청이라 여기서 멈췄습니다. "
+        "아래 카드의 ✗와 힌트를 보고 고친 다음, 셀을 다시 실행하세요."
+    ),
+    "exercise_core": "연습(핵심): {title}",
+    "exercise_stretch": "연습(도전): {title}",
+    "exercise_task": "할 일 다시 보기",
+    "exercise_untouched": "아직 요청을 보내지 않았습니다. 아래의 조건을 채우는 요청을 이 셀에 써 보세요.",
+    "exercise_no_function": "아직 함수를 만들지 않았습니다. 아래의 조건을 채우는 함수를 이 셀에 써 보세요.",
+    "exercise_done_before": "({day}에 푼 연습입니다. 다시 풀어도 됩니다.)",
+    "exercise_no_request": "코드는 실행되었지만 요청을 보내지 않았습니다.",
+    "exercise_none": "조건 {n}가지가 아직 남았습니다. 힌트대로 하나씩 해 보세요.",
+    "exercise_half": "{n}가지 가운데 {met}가지를 채웠습니다. 채운 것은 그대로 두고, 힌트대로 한 가지만 고쳐 보세요.",
+    "exercise_passed": "모두 채웠습니다. 잘하셨습니다!",
+    "exercise_met": "채움",
+    "exercise_missed": "아직",
+    "exercise_waiting": "남음",
+    "exercise_hint": "**힌트 {level}/{n}** {hint}",
+    "exercise_reply": "온 답(어떤 말로 물어도 나오는 예시 답입니다):",
+    "exercise_accepted": "실제 API가 거절하지 않는 요청",
+    "exercise_model": (
+        "`model`에 강의가 모르는 이름이 왔습니다: {got!r}. 첫 셀에서 정한 `MODEL`을 `model=MODEL`로 넘기세요."
+    ),
+    "exercise_parameter": (
+        '이 요청대로라면 이 모델은 `{name}`을(를) 400 오류로 거절합니다. `reasoning_effort="none"`이 있는지 보고, '
+        "있는데도 그렇다면 `{name}`을(를) 빼세요."
+    ),
+    "exercise_no_messages": "`messages`에 메시지가 하나도 없습니다. `role`과 `content`가 있는 dict를 목록에 담으세요.",
+    "exercise_unpaired": (
+        "도구의 부탁과 결과가 짝이 맞지 않습니다(id: {id}). 부탁이 든 assistant 메시지 다음에, "
+        "`tool_call_id`가 같은 `tool` 메시지를 부탁마다 하나씩 두세요."
+    ),
+    "exercise_says_json": (
+        "JSON 모드에서는 메시지 어딘가에 영어로 `json`이라는 낱말이 있어야 합니다. 없으면 400 오류가 납니다."
+    ),
+    "exercise_call_failed": "확인한 호출: {call}\n\n예외가 났습니다: {error}",
+    "exercise_call_differs": "확인한 호출: {call}\n\n기대한 값: {expected}\n\n돌려준 값: {got}",
+    "exercise_keyword": (
+        "SDK가 모르는 이름의 매개변수라서 요청을 보내기 전에 멈췄습니다({message}). "
+        "이름의 철자를 강의의 코드와 견주어 보세요."
+    ),
+    "exercise_error": "코드가 오류로 멈췄습니다. 오류의 마지막 줄을 보세요: {name}: {message}",
+    "quiz_unknown": "{lesson}에 없는 확인 문제입니다. 들어온 이름: {got!r}. 있는 문제: {known}.",
+    "quiz_answer": "정답과 이유",
+    "quiz_right": "맞습니다.",
+    "quiz_wrong": "아닙니다.",
+    "quiz_check": "확인",
+    "quiz_check_tip": "고른 답이 맞는지, 왜 그런지 봅니다.",
+    "quiz_nothing": "먼저 하나를 고른 다음 확인을 누르세요.",
+    "quiz_done_before": "✓ {day}에 맞힌 문제입니다. 다시 풀어도 됩니다.",
+    "progress_lesson": "강의",
+    "progress_exercises": "연습",
+    "progress_questions": "확인 문제",
+    "progress_total": (
+        "모두 {n}개 가운데 {done}개를 마쳤습니다(✓ 마침, ○ 남음). 이 기록은 이 컴퓨터의 홈 폴더에만 있고, "
+        "지워도 강의에는 지장이 없습니다."
+    ),
+    "progress_broken": (
+        "진도 파일 {file}을 읽을 수 없어서 새로 시작합니다. 읽지 못한 파일은 {kept}로 이름을 바꿔 두었습니다."
+    ),
+    "progress_not_read": "진도 파일 {file}을 열지 못했습니다({reason}). 파일의 읽기 권한을 확인하세요.",
+    "progress_not_saved": (
+        "진도 파일 {file}을 저장하지 못했습니다({reason}). 강의는 그대로 이어집니다. "
+        "디스크 공간과 쓰기 권한을 확인하세요."
+    ),
 }
 
 

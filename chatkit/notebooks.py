@@ -118,7 +118,8 @@ class Runner:
     def __init__(self, notebook: Notebook, folder: Path, environment: Mapping[str, str]) -> None:
         from nbclient import NotebookClient
 
-        self._environment = {**os.environ, "PYTHONUTF8": "1", **environment}
+        # What a run solves is nobody's progress.
+        self._environment = {**os.environ, "PYTHONUTF8": "1", "CHATKIT_PROGRESS": "", **environment}
         self._recording = environment.get("CHATKIT_MODE") == "record"
         self._client = NotebookClient(
             notebook,

@@ -44,6 +44,12 @@ class InFront(Protocol):
     ) -> httpx2.Response: ...
 
 
+class Grader(Protocol):
+    """What judges each request before it is looked up or sent: an exercise."""
+
+    def meet(self, request: Request, attempt: int) -> Json | None: ...
+
+
 _real_sync = httpx2.HTTPTransport.handle_request
 _real_async = httpx2.AsyncHTTPTransport.handle_async_request
 _active: Session | None = None
@@ -139,6 +145,7 @@ class Session:
         self._counts: Counter[str] = Counter()
         # What a request meets before the recordings and the API, the latest last (chatkit.faults).
         self.scripts: tuple[InFront, ...] = ()
+        self.grader: Grader | None = None
         self._lock = threading.Lock()
         if mode in ("live", "record") and not self._own_keys:
             raise ChatkitError(say("no_key", mode=mode))
@@ -221,11 +228,14 @@ class Session:
         """Decide what happens with a request, of which `met` attempts have come to nothing on the way here.
 
         Raises:
-            MissingRecording, BudgetExceeded, ChatkitError: it may neither be played nor sent.
+            MissingRecording, BudgetExceeded, ExerciseUnmet, ChatkitError: it may neither be played nor sent.
         """
         normal = normalise(request.method, request.url, content, bases=_bases(), foreign_key=self._is_foreign(request))
         key, attempt = key_of(normal), max(0, retry_count(request) - met)
         plan = _Plan(normal, self._take(key, attempt))
+        if self.grader is not None and (reply := self.grader.meet(normal, attempt)) is not None:
+            plan.reply = reply
+            return plan
         if self._playable(key, plan.take):
             self._log_use(key)
             every_take = self.folder.takes[key]
@@ -331,6 +341,11 @@ def _current() -> Session | None:
     if _refusal is not None:
         raise ChatkitError(say("not_started", reason=_refusal))
     return _active
+
+
+def is_running() -> bool:
+    """Say whether there is a session between start and stop."""
+    return _active is not None
 
 
 def running() -> Session:

@@ -109,6 +109,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _staging(old: Folder, lesson: str, only_missing: bool) -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="chatkit-record-"))
     (root / lesson).mkdir()
+    _copy_exercises(old.path, root / lesson)
     model = os.environ.get("OPENAI_MODEL")
     for kept in old.records.values():
         if only_missing or kept.get("constructed"):
@@ -118,6 +119,11 @@ def _staging(old: Folder, lesson: str, only_missing: bool) -> Iterator[Path]:
         yield root
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _copy_exercises(lesson: Path, staged: Path) -> None:
+    if (lesson / "exercises").is_dir():
+        shutil.copytree(lesson / "exercises", staged / "exercises")
 
 
 def _save(old: Folder, new: Folder, done: dict[Path, Any]) -> Changes:
@@ -183,6 +189,7 @@ def use_model(project: Path, model: str, report: Report) -> dict[str, Changes]:
 
 def _rename(home: Path, staged: Path, model: str) -> None:
     folder = load_folder(home)
+    _copy_exercises(home, staged)
     course = folder.model()
     for key, record in folder.records.items():
         body = record["request"].get("json")

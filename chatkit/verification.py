@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import datetime
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from chatkit import models
+from chatkit import authored, exercises, models
+from chatkit.errors import ChatkitError
 from chatkit.recordings import (
     KINDS,
     Json,
@@ -30,6 +32,8 @@ def check_recordings(root: Path, used: set[str] | None = None) -> list[str]:
     """
     found = []
     for path in sorted(root.glob("*/*")):
+        if path.name == "exercises":
+            continue
         if path.suffix != ".json":
             found.append(f"{path}: not a recording (*.json expected)")
             continue
@@ -37,6 +41,49 @@ def check_recordings(root: Path, used: set[str] | None = None) -> list[str]:
         if used is not None and f"{path.parent.name}/{path.stem[-12:]}" not in used:
             found.append(f"{path}: never asked for by any lesson cell, variant or solution; delete it")
     return found
+
+
+def check_exercises(root: Path, books: Iterable[Path]) -> list[str]:
+    """Return what is wrong with the exercises and questions below a root of lesson folders, and which no cell asks."""
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in books)
+    found = []
+    for lesson in sorted(root.glob("*/")):
+        for path in sorted((lesson / "exercises").glob("*")):
+            problems = _exercise_problems(lesson, path, sources)
+            found += [f"{path}: {problem}" for problem in problems]
+    return found
+
+
+def _exercise_problems(lesson: Path, path: Path, sources: str) -> Iterator[str]:
+    try:
+        yield from (f"holds a secret: {what}" for what in find_secrets(path.read_text(encoding="utf-8")))
+        if path.stem == "quiz":
+            names = [question.id for question in exercises.questions(lesson)]
+            yield from (f"no cell asks {name}" for name in names if f'chatkit.quiz(\\"{name}\\")' not in sources)
+            return
+        exercise = exercises.load(lesson, path.stem)
+    except (ChatkitError, UnicodeDecodeError) as error:
+        yield str(error)
+        return
+    if exercise.id != path.stem:
+        yield f"its id is {exercise.id!r}"
+    if sources.count(f'chatkit.exercise(\\"{exercise.id}\\")') != 2:
+        yield "expected in one cell of the lesson and one of its solutions"
+    yield from _provenance_problems({"source": exercise.source})
+    for number, step in enumerate(exercise.steps, 1):
+        yield from (f"step {number}: {problem}" for problem in _sample_problems(exercise, step))
+
+
+def _sample_problems(exercise: exercises.Exercise, step: exercises.Step) -> Iterator[str]:
+    body = {"model": models.default(), "messages": [], "reasoning_effort": "none"}
+    request = {"method": "POST", "path": "/chat/completions", "json": body}
+    try:
+        day = datetime.date.fromisoformat(exercise.source.get("recorded", ""))
+        response = authored.response(request, step.reply, exercise.id, day)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        yield f"its reply cannot be played ({error})"
+        return
+    yield from _chat_problems({"request": request, "source": exercise.source}, response)
 
 
 def check_notebook(path: Path) -> list[str]:

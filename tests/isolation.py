@@ -20,6 +20,7 @@ def environment(home: Path) -> dict[str, str]:
         "CHATKIT_MODE": "replay",
         "CHATKIT_SPEED": "0",
         "CHATKIT_FPS": "0",
+        "CHATKIT_PROGRESS": "",
         "HOME": str(home),
         "USERPROFILE": str(home),
         "PYTHONUTF8": "1",

@@ -65,7 +65,7 @@ def test_reset_puts_a_lesson_back_and_keeps_the_old_one_beside_it(project, capsy
 def test_reset_keeps_recordings_of_ones_own(project):
     lab.prepare(project)
     recordings = project / "work" / "recordings"
-    changed = next((recordings / "01_setup").iterdir())
+    changed = next((recordings / "01_setup").glob("*.json"))
     changed.write_text("{}", encoding="utf-8")
     main(["reset", "01"])
     assert (recordings / "01_setup_old1" / changed.name).read_text(encoding="utf-8") == "{}"

@@ -8,7 +8,8 @@ import re
 import pytest
 from isolation import PROJECT
 
-from chatkit import models, notebooks
+from chatkit import exercises, models, notebooks
+from chatkit.messages import say
 
 LESSONS = notebooks.lessons(PROJECT)
 SOLUTIONS = sorted((PROJECT / "solutions").glob("*.ipynb"))
@@ -143,14 +144,36 @@ def test_the_recap_mirrors_the_goals(path):
 
 
 @every_lesson
-def test_questions_give_a_reason_for_every_choice(path):
-    sources = "\n".join(cell.source for cell in notebooks.read(path).cells).partition("## 확인 문제")[2]
-    questions = re.split(r"^\*\*\d\. ", sources.partition("## 정리")[0], flags=re.M)[1:]
+def test_a_lesson_asks_the_questions_of_its_quiz(path):
+    asked = [cell.source for _i, cell in cells(path, "code") if cell.source.startswith("chatkit.quiz(")]
+    questions = exercises.questions(path.parent / "recordings" / path.stem)
+    assert asked == [f'chatkit.quiz("{question.id}")' for question in questions]
     assert 2 <= len(questions) <= 3
-    for question in questions:
-        asked, _, answered = question.partition("<details>")
-        for choice in re.findall(r"\([가-라]\)", asked):
-            assert choice in answered, f"{path.stem}: no reason for {choice} of {asked.splitlines()[0]}"
+
+
+@every_lesson
+def test_a_lesson_has_a_core_and_a_stretch_exercise_with_their_tasks_above_them(path):
+    book = notebooks.read(path).cells
+    bank = exercises.every(path.parent / "recordings" / path.stem)
+    assert [exercise.level for exercise in bank] == ["core", "stretch"]
+    for number, (exercise, level) in enumerate(zip(bank, ("핵심", "도전"), strict=True), 1):
+        told = f"**연습 {number} ({level}).** {exercise.task}"
+        task = next(i for i, cell in enumerate(book) if cell.source.startswith(told))
+        asked = next(i for i, cell in enumerate(book) if f'chatkit.exercise("{exercise.id}")' in cell.source)
+        assert 0 < asked - task <= 2
+        assert book[asked].source == f'chatkit.exercise("{exercise.id}")\n# 여기에 이어서 씁니다'
+
+
+@every_lesson
+def test_the_solutions_reach_every_goal(path):
+    told = [output.data["text/plain"] for output in _outputs(notebooks.solutions(PROJECT, path.stem)[0])]
+    cards = [text for text in told if text.startswith("**연습(")]
+    assert len(cards) == 2
+    assert all(say("exercise_passed") in card for card in cards)
+
+
+def _outputs(path):
+    return [output for _i, cell in cells(path, "code") for output in cell.outputs if "data" in output]
 
 
 @every_lesson

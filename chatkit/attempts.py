@@ -1,0 +1,263 @@
+"""What a learner does in an exercise's cell: each request is judged as it is sent, and a card ends the cell."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chatkit import authored, exercises, marks, session
+from chatkit.advice import advise
+from chatkit.errors import ChatkitError, ExerciseUnmet
+from chatkit.exercises import Exercise, Goal
+from chatkit.markdown import safe
+from chatkit.messages import say
+from chatkit.recordings import Json, Request
+
+_BOX = "border:1px solid #8c959f;border-left:6px solid {colour};border-radius:6px;padding:0 1em;max-width:56em"
+_COLOURS = {"met": "#1a7f37", "missed": "#bc4c00", "waiting": "#8c959f"}
+_SIGNS = {"met": "✓", "missed": "✗", "waiting": "○"}
+_WORDS = {"met": "exercise_met", "missed": "exercise_missed", "waiting": "exercise_waiting"}
+State = Literal["met", "missed", "waiting"]
+# How often a goal was the next one to reach: the next hint says more.
+_tries: Counter[tuple[str, str]] = Counter()
+
+
+def exercise(name: str) -> None:
+    """Let the rest of this cell be an attempt at an exercise, and show a card at the cell's end.
+
+    What the cell sends is ordinary SDK code. In replay a request that reaches the goals gets the exercise's sample
+    reply, and one that does not ends the cell; in `auto` and `live` requests go out, and are judged the same way.
+
+    Args:
+        name: the exercise's id, such as `02-json`.
+
+    Raises:
+        ChatkitError: no session, no notebook, another exercise in this cell, or no such exercise.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        raise ChatkitError(say("exercise_no_notebook"))
+    running = session.running()
+    if isinstance(running.grader, Attempt):
+        raise ChatkitError(say("exercise_twice", name=running.grader.exercise.id))
+    Attempt(exercises.load(running.folder.path, name), running, shell).begin()
+
+
+@dataclass
+class _Finding:
+    """How far one goal is reached; `detail` says what came instead."""
+
+    goal: Goal
+    state: State
+    detail: str = ""
+
+
+class Attempt:
+    """One run of an exercise's cell."""
+
+    def __init__(self, task: Exercise, running: session.Session, shell: Any) -> None:
+        self.exercise = task
+        self._session, self._shell = running, shell
+        self._plays = task.scripted or running.mode in ("replay", "record")
+        self._lock = threading.Lock()
+        self._at = self._requests = 0
+        self._latest: list[bool] = []  # of the step that comes next, what its last request reached
+        self._refused: list[Goal] = []
+        self._too_many = False
+        self._reply: Json | None = None
+
+    def begin(self) -> None:
+        self._session.grader = self
+        self._shell.events.register("post_run_cell", self._end)
+
+    def _end(self, result: Any = None) -> None:
+        self._shell.events.unregister("post_run_cell", self._end)
+        try:
+            outcome = Outcome(result)
+            card = Card(self.exercise, list(self._findings(outcome)), outcome, self._requests, self._said())
+        finally:
+            self._session.grader = None
+        if card.passed:
+            marks.mark(self.exercise.id)
+        _display(card.bundle())
+
+    # requests
+
+    def meet(self, request: Request, attempt: int) -> Json | None:
+        """Judge a request, and return the reply to play or None to let it go its way.
+
+        Raises:
+            ExerciseUnmet: it does not reach the goals, and there is no API to send it to.
+        """
+        if request.get("path") != "/chat/completions" or request.get("foreign_key"):
+            return None
+        with self._lock:
+            if not attempt:  # else the SDK sends again what was judged
+                self._requests += 1
+                self._judge(request)
+            return self._reply
+
+    def _judge(self, request: Request) -> None:
+        body = exercises.view(request.get("json"))
+        self._reply, self._refused = None, exercises.refusals(body)
+        step = self._reached(body)
+        if step is not None and self._plays:
+            self._reply = self._sample(request, step)
+        elif self._plays:
+            raise ExerciseUnmet(say("exercise_unmet"))
+
+    def _reached(self, body: dict[str, Json]) -> int | None:
+        """Return the step that a request reaches: the next one, or one before it that is asked again."""
+        steps = self.exercise.steps
+        if self._at < len(steps):
+            self._latest = exercises.marks(steps[self._at], body)
+        elif self.exercise.nothing_more:
+            self._too_many = True
+            return None
+        if self._refused:
+            return None
+        if self._latest and all(self._latest):
+            self._at, self._latest = self._at + 1, []
+            return self._at - 1
+        return next((n for n in range(self._at) if all(exercises.marks(steps[n], body))), None)
+
+    def _sample(self, request: Request, step: int) -> Json:
+        day = datetime.date.fromisoformat(self.exercise.source["recorded"])
+        return authored.response(request, self.exercise.steps[step].reply, f"{self.exercise.id}-{step + 1}", day)
+
+    def _said(self) -> str:
+        replies = [step.reply for step in self.exercise.steps[: self._at]] if self._plays else []
+        texts = [reply if isinstance(reply, str) else reply.get("reply") for reply in replies]
+        return next((text for text in reversed(texts) if text), "")
+
+    # what is reached
+
+    def _findings(self, outcome: Outcome) -> Iterator[_Finding]:
+        yield from map(self._function_finding, self.exercise.functions)
+        yield from (_Finding(goal, "missed") for goal in self._refused)
+        for number, step in enumerate(self.exercise.steps):
+            yield from map(_Finding, step.rules, self._states(number, step))
+        everything = self._at == len(self.exercise.steps)
+        if goal := self.exercise.nothing_more:
+            yield _Finding(goal, _state(everything, not self._too_many))
+        if rule := self.exercise.value:
+            judged = everything and outcome.touched and outcome.error is None
+            yield _Finding(rule, _state(judged, rule.accepts(exercises.plain(outcome.value))))
+
+    def _states(self, number: int, step: exercises.Step) -> list[State]:
+        judged = number < self._at or (number == self._at and bool(self._latest))
+        reached = self._latest if number == self._at and judged else [True] * len(step.rules)
+        return [_state(judged, met) for met in reached]
+
+    def _function_finding(self, function: exercises.Function) -> _Finding:
+        call = self._shell.user_ns.get(function.name)
+        if not callable(call):
+            return _Finding(function, "waiting")
+        wrong = exercises.shortcoming(function, call)
+        return _Finding(function, _state(True, wrong is None), wrong or "")
+
+
+def _state(judged: bool, met: bool) -> State:
+    if not judged:
+        return "waiting"
+    return "met" if met else "missed"
+
+
+class Outcome:
+    """How a cell ended: its value, its error, and whether there was any code besides the exercise's own line."""
+
+    def __init__(self, result: Any) -> None:
+        self.value = getattr(result, "result", None)
+        error = getattr(result, "error_in_exec", None)
+        self.error: BaseException | None = error
+        source = getattr(getattr(result, "info", None), "raw_cell", "")
+        lines = [line.strip() for line in source.splitlines()]
+        self.touched = any(line and not line.startswith(("#", "chatkit.exercise(")) for line in lines)
+
+
+@dataclass
+class Card:
+    """What the learner is shown at the end of the cell."""
+
+    exercise: Exercise
+    findings: list[_Finding]
+    outcome: Outcome
+    requests: int
+    said: str
+    passed: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.passed = self.outcome.error is None and all(each.state == "met" for each in self.findings)
+
+    def bundle(self) -> dict[str, str]:
+        """Return the card as a display bundle."""
+        touched = self._touched()
+        parts = [self._head(touched), self._list(), *(self._help() if touched else [])]
+        parts += [say("exercise_reply"), _quoted(self.said)] if self.passed and self.said else []
+        state = "met" if self.passed else "missed" if touched else "waiting"
+        style = _BOX.format(colour=_COLOURS[state])
+        folded = f"<details><summary>{say('exercise_task')}</summary>\n\n{self.exercise.task}\n\n</details>"
+        text = "\n\n".join([*parts, folded])
+        return {"text/markdown": f'<div style="{style}">\n\n{text}\n\n</div>', "text/plain": "\n\n".join(parts)}
+
+    def _touched(self) -> bool:
+        return self.outcome.touched or self.requests > 0
+
+    def _head(self, touched: bool) -> str:
+        met = sum(each.state == "met" for each in self.findings)
+        if self.passed:
+            state = say("exercise_passed")
+        elif not touched:
+            state = self._untouched()
+        elif self.exercise.steps and not self.requests:
+            state = say("exercise_no_request")
+        elif met:
+            state = say("exercise_half", met=met, n=len(self.findings))
+        else:
+            state = say("exercise_none", n=len(self.findings))
+        title = say("exercise_core" if self.exercise.level == "core" else "exercise_stretch", title=self.exercise.title)
+        return f"**{title}** · {state}"
+
+    def _untouched(self) -> str:
+        day = marks.done().get(self.exercise.id)
+        name = "exercise_untouched" if self.exercise.steps else "exercise_no_function"
+        return say(name) + (" " + say("exercise_done_before", day=day) if day else "")
+
+    def _list(self) -> str:
+        lines = [f"- {_SIGNS[each.state]} {say(_WORDS[each.state])}: {each.goal.goal}" for each in self.findings]
+        return "\n".join(lines)
+
+    def _help(self) -> Iterator[str]:
+        if self.outcome.error is not None and not isinstance(self.outcome.error, ExerciseUnmet):
+            yield safe(_explained(self.outcome.error))
+        for finding in [each for each in self.findings if each.state != "met"][:1]:
+            if finding.detail:
+                yield safe(finding.detail)
+            yield self._hint(finding.goal)
+
+    def _hint(self, goal: Goal) -> str:
+        _tries[self.exercise.id, goal.goal] += 1
+        level = min(_tries[self.exercise.id, goal.goal], len(goal.hints))
+        return say("exercise_hint", level=level, n=len(goal.hints), hint=goal.hints[level - 1])
+
+
+def _explained(error: BaseException) -> str:
+    known = advise(error)
+    if known is None and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+        known = say("exercise_keyword", message=error)
+    return known or say("exercise_error", name=type(error).__name__, message=error)
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in safe(text).splitlines())
+
+
+def _display(bundle: dict[str, str]) -> None:
+    from IPython.display import display
+
+    display(bundle, raw=True)  # type: ignore[no-untyped-call]

@@ -1,0 +1,108 @@
+"""What a learner has done: one small JSON file in their own folder, which never leaves the machine."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from chatkit import exercises, session
+from chatkit.messages import say
+from chatkit.recordings import write_whole
+
+FORMAT = 1
+_NAME = ".chatkit-progress.json"
+
+
+def progress() -> Progress:
+    """Return what is done of the exercises and questions of all lessons, as a table that a notebook shows."""
+    return Progress(done())
+
+
+def mark(name: str) -> None:
+    """Note that an exercise or a question is done; the first day counts."""
+    path = _file()
+    known = done()
+    if path is None or name in known:
+        return
+    today = datetime.date.today().isoformat()
+    content = {"chatkit_progress": FORMAT, "done": {**known, name: today}}
+    try:
+        write_whole(path, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+    except OSError as error:
+        print(say("progress_not_saved", file=path.name, reason=error.strerror or error))
+
+
+def done() -> dict[str, str]:
+    """Return the day on which each thing was done; a file that cannot be read is kept aside, with a note."""
+    path = _file()
+    if path is None or not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): str(day) for name, day in content["done"].items()}
+    except OSError as error:
+        print(say("progress_not_read", file=path.name, reason=error.strerror or error))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        print(say("progress_broken", file=path.name, kept=_aside(path)))
+    return {}
+
+
+def _file() -> Path | None:
+    """Return where the marks are kept: CHATKIT_PROGRESS, then the home folder; None if it is set to nothing."""
+    given = os.environ.get("CHATKIT_PROGRESS")
+    if given is not None:
+        return Path(given) if given else None
+    try:
+        return Path.home() / _NAME
+    except RuntimeError:  # no home folder
+        return None
+
+
+def _aside(path: Path) -> str:
+    kept = path.with_name(f"{path.name}.old")
+    try:
+        path.replace(kept)
+    except OSError:
+        return path.name
+    return kept.name
+
+
+class Progress:
+    """The lessons with what is done of each: Markdown in a notebook, lines of text elsewhere."""
+
+    def __init__(self, known: dict[str, str]) -> None:
+        self._rows = list(_rows(known))
+
+    def _repr_markdown_(self) -> str:
+        head = (
+            f"| {say('progress_lesson')} | {say('progress_exercises')} | {say('progress_questions')} |\n|---|---|---|\n"
+        )
+        rows = (f"| {lesson} | {'<br>'.join(tasks)} | {' '.join(answers)} |\n" for lesson, tasks, answers in self._rows)
+        return head + "".join(rows) + "\n" + self._total()
+
+    def __repr__(self) -> str:
+        rows = [f"{lesson}: {', '.join(tasks)} · {' '.join(answers)}" for lesson, tasks, answers in self._rows]
+        return "\n".join([*rows, self._total()])
+
+    def _total(self) -> str:
+        every = [mark for _lesson, tasks, answers in self._rows for mark in (*tasks, *answers)]
+        return say("progress_total", done=sum(mark.startswith("✓") for mark in every), n=len(every))
+
+
+def _rows(known: dict[str, str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    for lesson in _lessons():
+        tasks = [f"{_sign(each.id, known)} {each.title}" for each in exercises.every(lesson)]
+        yield lesson.name, tasks, [_sign(each.id, known) for each in exercises.questions(lesson)]
+
+
+def _lessons() -> list[Path]:
+    """Return the folders of the lessons: beside the running one's, or else the package's own copy."""
+    near = session.running().folder.path.parent if session.is_running() else Path(__file__).parent / "lessons"
+    return sorted(path for path in near.glob("*") if exercises.files(path))
+
+
+def _sign(name: str, known: dict[str, str]) -> str:
+    return "✓" if name in known else "○"
