@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import reprlib
 import sys
 import threading
 from collections import Counter
@@ -18,7 +19,8 @@ from chatkit.markdown import safe
 from chatkit.messages import say
 from chatkit.recordings import Json, Request
 
-_BOX = "border:1px solid #8c959f;border-left:6px solid {colour};border-radius:6px;padding:0 1em;max-width:56em"
+_FRAME = "border:1px solid #8c959f;border-left:6px solid {colour};border-radius:6px;"
+_BOX = f"{_FRAME}padding:.6em 1em;margin:.5em 0;max-width:56em"
 _COLOURS = {"met": "#1a7f37", "missed": "#bc4c00", "waiting": "#8c959f"}
 _SIGNS = {"met": "✓", "missed": "✗", "waiting": "○"}
 _WORDS = {"met": "exercise_met", "missed": "exercise_missed", "waiting": "exercise_waiting"}
@@ -72,7 +74,7 @@ class Attempt:
         self._reply: Json | None = None
 
     def begin(self) -> None:
-        self._session.grader = self
+        self._session.judge_by(self)
         self._shell.events.register("post_run_cell", self._end)
 
     def _end(self, result: Any = None) -> None:
@@ -81,7 +83,7 @@ class Attempt:
             outcome = Outcome(result)
             card = Card(self.exercise, list(self._findings(outcome)), outcome, self._requests, self._said())
         finally:
-            self._session.grader = None
+            self._session.judge_by(None)
         if card.passed:
             marks.mark(self.exercise.id)
         _display(card.bundle())
@@ -147,7 +149,8 @@ class Attempt:
             yield _Finding(goal, _state(everything, not self._too_many))
         if rule := self.exercise.value:
             judged = everything and outcome.touched and outcome.error is None
-            yield _Finding(rule, _state(judged, rule.accepts(exercises.plain(outcome.value))))
+            state = _state(judged, rule.accepts(exercises.plain(outcome.value)))
+            yield _Finding(rule, state, outcome.told() if state == "missed" else "")
 
     def _states(self, number: int, step: exercises.Step) -> list[State]:
         judged = number < self._at or (number == self._at and bool(self._latest))
@@ -178,6 +181,12 @@ class Outcome:
         source = getattr(getattr(result, "info", None), "raw_cell", "")
         lines = [line.strip() for line in source.splitlines()]
         self.touched = any(line and not line.startswith(("#", "chatkit.exercise(")) for line in lines)
+
+    def told(self) -> str:
+        """Say what the cell's value is, if it has one."""
+        if self.value is None:
+            return say("exercise_no_value")
+        return say("exercise_value", kind=type(self.value).__name__, value=reprlib.repr(self.value))
 
 
 @dataclass
@@ -215,7 +224,7 @@ class Card:
         elif not touched:
             state = self._untouched()
         elif self.exercise.steps and not self.requests:
-            state = say("exercise_no_request")
+            state = say("exercise_stopped" if self.outcome.error else "exercise_no_request")
         elif met:
             state = say("exercise_half", met=met, n=len(self.findings))
         else:
@@ -229,12 +238,15 @@ class Card:
         return say(name) + (" " + say("exercise_done_before", day=day) if day else "")
 
     def _list(self) -> str:
-        lines = [f"- {_SIGNS[each.state]} {say(_WORDS[each.state])}: {each.goal.goal}" for each in self.findings]
-        return "\n".join(lines)
+        lines = [f"{_SIGNS[each.state]} {say(_WORDS[each.state])}: {each.goal.goal}" for each in self.findings]
+        return "  \n".join(lines)  # two spaces break a line of Markdown
 
     def _help(self) -> Iterator[str]:
-        if self.outcome.error is not None and not isinstance(self.outcome.error, ExerciseUnmet):
-            yield safe(_explained(self.outcome.error))
+        error = self.outcome.error
+        if error is not None and not isinstance(error, ExerciseUnmet):
+            yield safe(_explained(error))
+            if self.exercise.steps and not self.requests:
+                return
         for finding in [each for each in self.findings if each.state != "met"][:1]:
             if finding.detail:
                 yield safe(finding.detail)

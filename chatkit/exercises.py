@@ -216,11 +216,10 @@ def refusals(body: Mapping[str, Json]) -> list[Goal]:
 
 def _refused(body: Mapping[str, Json]) -> Iterator[str]:
     model = body.get("model")
-    if model not in models.known():
+    if not isinstance(model, str) or model not in models.known():
         yield say("exercise_model", got=model)
     else:
-        refused = models.find(str(model)).refused(dict(body))
-        yield from (say("exercise_parameter", name=name) for name in refused)
+        yield from (say("exercise_parameter", name=name) for name in models.find(model).refused(dict(body)))
     if not body.get("messages"):
         yield say("exercise_no_messages")
     yield from map(_misplaced, unpaired(body))
@@ -239,11 +238,13 @@ def unpaired(body: Mapping[str, Json]) -> list[str]:
     for message in body.get("messages") or []:
         if message.get("role") != "tool":
             lost += open_calls
-            open_calls = [str(call.get("id")) for call in message.get("tool_calls") or [] if isinstance(call, dict)]
-        elif message.get("tool_call_id") in open_calls:
-            open_calls.remove(message["tool_call_id"])
+            calls = message.get("tool_calls")
+            listed = calls if isinstance(calls, list) else []
+            open_calls = [str(call.get("id")) for call in listed if isinstance(call, dict)]
+        elif (name := str(message.get("tool_call_id"))) in open_calls:
+            open_calls.remove(name)
         else:
-            lost.append(str(message.get("tool_call_id")))
+            lost.append(name)
     return lost + open_calls
 
 
@@ -299,7 +300,7 @@ def shortcoming(function: Function, call: Callable[..., Any]) -> str | None:
         shown = f"{function.name}({', '.join(map(repr, case.arguments))})"
         try:
             came = _returned(call(*copy.deepcopy(case.arguments)))
-        except Exception as error:  # a learner's function may fail in any way
+        except (Exception, SystemExit) as error:  # a learner's function may fail in any way
             return say("exercise_call_failed", call=shown, error=f"{type(error).__name__}: {error}")
         if plain(came) != case.returns:
             return say("exercise_call_differs", call=shown, expected=repr(case.returns), got=repr(came))

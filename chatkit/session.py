@@ -145,7 +145,7 @@ class Session:
         self._counts: Counter[str] = Counter()
         # What a request meets before the recordings and the API, the latest last (chatkit.faults).
         self.scripts: tuple[InFront, ...] = ()
-        self.grader: Grader | None = None
+        self.grader: Grader | None = None  # judges each request before all of them
         self._lock = threading.Lock()
         if mode in ("live", "record") and not self._own_keys:
             raise ChatkitError(say("no_key", mode=mode))
@@ -223,6 +223,11 @@ class Session:
     def take_away(self, script: InFront) -> None:
         with self._lock:
             self.scripts = tuple(other for other in self.scripts if other is not script)
+
+    def judge_by(self, grader: Grader | None) -> None:
+        """Let a grader see every request before it is looked up or sent; None ends that."""
+        self.grader = grader
+        _patch()
 
     def plan(self, request: httpx2.Request, content: bytes, met: int = 0) -> _Plan:
         """Decide what happens with a request, of which `met` attempts have come to nothing on the way here.

@@ -80,7 +80,7 @@ def _sample_problems(exercise: exercises.Exercise, step: exercises.Step) -> Iter
     try:
         day = datetime.date.fromisoformat(exercise.source.get("recorded", ""))
         response = authored.response(request, step.reply, exercise.id, day)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (ChatkitError, LookupError, TypeError, ValueError, AttributeError) as error:
         yield f"its reply cannot be played ({error})"
         return
     yield from _chat_problems({"request": request, "source": exercise.source}, response)

@@ -81,6 +81,16 @@ def lesson(tmp_path: Path) -> Lesson:
 
 
 @pytest.fixture
+def cells(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A kernel's shell, with a file of its own for what is done."""
+    from cells import kernel
+
+    monkeypatch.setenv("CHATKIT_PROGRESS", "progress.json")
+    with kernel() as running:
+        yield running
+
+
+@pytest.fixture
 def server() -> Iterator[OpenAIServer]:
     with OpenAIServer() as running:
         yield running

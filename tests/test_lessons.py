@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import datetime
 import json
 import re
 
@@ -11,7 +12,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from isolation import PROJECT
 from openai_server import Reply
 
-from chatkit import models, notebooks, tokens
+from chatkit import authored, exercises, models, notebooks, tokens
 from chatkit.recordings import key_of, load_folder
 
 LESSONS = notebooks.lessons(PROJECT)
@@ -95,6 +96,21 @@ def recorded_wire(lesson):
     return answer
 
 
+def samples(lesson):
+    """Return an answer for the server: the sample reply of the exercise step that a request reaches."""
+    steps = [step for each in exercises.every(PROJECT / "notebooks" / "recordings" / lesson) for step in each.steps]
+
+    def answer(body):
+        reached = next(step for step in reversed(steps) if all(exercises.marks(step, exercises.view(body))))
+        request = {"method": "POST", "path": "/chat/completions", "json": body}
+        response = authored.response(request, reached.reply, "sample", datetime.date(2026, 11, 25))
+        if "events" in response:
+            return Reply(events=[data for _ms, data in response["events"]])
+        return Reply(status=response["status"], body=json.dumps(response["json"]).encode())
+
+    return answer
+
+
 def headers(response):
     return {name: value for name, value in response["headers"].items() if name != "content-type"}
 
@@ -111,6 +127,22 @@ def test_api_cells_run_on_the_bare_sdk_when_chatkit_is_deleted(path, live, monke
     announced = re.search(r"요청 (\d+)번", notebook.cells[0].source)
     assert len(live.requests) == int(announced[1]), "the header announces another number of requests"
     assert {request.body["model"] for request in live.requests} == {"test-model"}
+
+
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
+def test_an_exercises_cell_gives_the_same_on_the_bare_sdk_when_its_first_line_is_deleted(path, live, monkeypatch):
+    monkeypatch.setenv("OPENAI_MODEL", models.default())
+    live.answer = samples(path.stem)
+    [solution] = notebooks.solutions(PROJECT, path.stem)
+    notebook = without_chatkit(notebooks.read(solution), "")
+    notebooks.Runner(notebook, solution.parent, {}).run()
+    assert not any("chatkit" in cell.source for cell in notebook.cells if cell.cell_type == "code")
+    assert values(notebook) == values(notebooks.read(solution)) != []
+
+
+def values(notebook):
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return [output.data["text/plain"] for output in outputs if output.output_type == "execute_result"]
 
 
 def _code(source):

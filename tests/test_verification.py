@@ -286,3 +286,63 @@ def test_a_leak_in_a_notebook_is_found(where: str, text: str, told: str) -> None
 def test_a_chat_that_is_no_chat_is_not_measured_as_one(lesson: Lesson) -> None:
     lesson.holds({**chat(PROMPT), "path": "/embeddings"}, {"status": 200, "json": {"object": "list"}})
     assert findings(lesson) == []
+
+
+# exercises
+
+
+@pytest.fixture
+def practice(lesson: Lesson) -> Callable[..., list[str]]:
+    """Write an exercise, a quiz and the notebooks that ask them, with changes, and return the findings."""
+    rule = {"goal": "인사", "hints": ["힌트"], "schema": {}}
+    source = {"kind": "authored", "by": "the tests", "recorded": "2026-11-25", "why": "a test"}
+    exercise = {"chatkit_exercise": 1, "id": "01-a", "level": "core", "title": "가", "task": "나", "source": source}
+    exercise["steps"] = [{"rules": [rule], "reply": "반갑습니다."}]
+    question = {"id": "01-q", "question": "?", "choices": [{"text": "예", "reason": "왜", "right": True}]}
+
+    def check(asked: str = "01-a", quizzed: str = "01-q", **changes: Any) -> list[str]:
+        folder = lesson.folder / "exercises"
+        folder.mkdir(exist_ok=True)
+        (folder / "01-a.json").write_text(json.dumps(exercise | changes, ensure_ascii=False), encoding="utf-8")
+        (folder / "quiz.json").write_text(json.dumps([question]), encoding="utf-8")
+        cells = [f'chatkit.exercise("{asked}")', f'chatkit.quiz("{quizzed}")']
+        books = []
+        for name in ("01_test.ipynb", "01_test_solutions.ipynb"):
+            book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+            books.append(lesson.root / name)
+            nbformat.write(book, books[-1])
+        return verification.check_exercises(lesson.root, books)
+
+    return check
+
+
+def test_a_clean_exercise_has_no_findings(practice: Callable[..., list[str]]) -> None:
+    assert practice() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"asked": "01-b"}, "expected in one cell of the lesson and one of its solutions"),
+        ({"quizzed": "01-r"}, "no cell asks 01-q"),
+        ({"id": "01-b"}, "its id is '01-b'"),
+        ({"level": "hard"}, "level"),
+        ({"source": {"kind": "authored", "by": "us", "recorded": "2026-11-25"}}, 'does not say "why"'),
+        ({"source": {"kind": "guess", "by": "us", "recorded": "2026-11-25"}}, "unknown source kind"),
+        ({"task": "sk-abcdefghijklmnopqrstuvwx"}, "holds a secret"),
+        ({"steps": [{"rules": [], "reply": {"message": {"content": 3}}}]}, "step 1"),
+        ({"steps": [{"rules": [], "reply": {"status": 429, "json": {"error": "no"}}}]}, "an error body needs"),
+        ({"steps": [{"rules": [], "reply": 3}]}, "its reply cannot be played"),
+    ],
+)
+def test_what_is_wrong_with_an_exercise_is_found(
+    changes: dict[str, Any], told: str, practice: Callable[..., list[str]]
+) -> None:
+    found = practice(**changes)
+    assert any(told in finding for finding in found), found
+    assert all("01-a.json" in finding or "quiz.json" in finding for finding in found)
+
+
+def test_exercises_are_no_recordings(practice: Callable[..., list[str]], lesson: Lesson) -> None:
+    practice()
+    assert findings(lesson) == []
