@@ -1,0 +1,53 @@
+"""Measure what judging a request costs: `python benchmarks/exercises.py [--quick] [--json FILE]`.
+
+Each step of the lessons' exercises judges a request with twenty messages, the first time in a process, when its rules
+are compiled, and again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+from replay import MODEL, ROOT, Row, body, report, row, seconds
+
+from chatkit import exercises, notebooks
+
+BAR_MS = 5.0
+
+
+def judging(step: exercises.Step) -> Callable[[], object]:
+    asked = body("라면은 왜 바다에 뜨나요? " * 40, reasoning_effort="none")
+    asked["messages"] = [{"role": "system", "content": "당신은 관제사입니다. " * 20}, *asked["messages"]] * 10
+
+    def judge() -> object:
+        seen = exercises.view(asked)
+        return exercises.refusals(seen), exercises.marks(step, seen)
+
+    return judge
+
+
+def rows(rounds: int) -> list[Row]:
+    lessons = [path.parent / "recordings" / path.stem for path in notebooks.lessons(ROOT)]
+    steps = [step for lesson in lessons for exercise in exercises.every(lesson) for step in exercise.steps]
+    first = [1_000 * seconds(judging(step), 1) for step in steps]
+    again = [1_000 * statistics.median(seconds(judging(step), 1) for _ in range(rounds)) for step in steps]
+    return [
+        row("judge a request, the first time, slowest step", max(first), "ms", BAR_MS, f"{len(steps)} steps"),
+        row("judge a request, again, slowest step", max(again), "ms", BAR_MS),
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows there")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the time, for trying it out")
+    options = parser.parse_args()
+    report(f"Python {platform.python_version()}, {MODEL}", rows(20 if options.quick else 200), options.json)
+
+
+if __name__ == "__main__":
+    main()
