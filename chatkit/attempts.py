@@ -6,6 +6,7 @@ import datetime
 import reprlib
 import sys
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,7 +81,7 @@ class Attempt:
     def _end(self, result: Any = None) -> None:
         self._shell.events.unregister("post_run_cell", self._end)
         try:
-            outcome = Outcome(result)
+            outcome = Outcome(result, self._shell.user_ns)
             card = Card(self.exercise, list(self._findings(outcome)), outcome, self._requests, self._said())
         finally:
             self._session.judge_by(None)
@@ -110,7 +111,7 @@ class Attempt:
         step = self._reached(body)
         if step is not None and self._plays:
             self._reply = self._sample(request, step)
-        elif self._plays:
+        elif self._plays or self._too_many:  # what is too many costs money where it is sent
             raise ExerciseUnmet(say("exercise_unmet"))
 
     def _reached(self, body: dict[str, Json]) -> int | None:
@@ -174,13 +175,22 @@ def _state(judged: bool, met: bool) -> State:
 class Outcome:
     """How a cell ended: its value, its error, and whether there was any code besides the exercise's own line."""
 
-    def __init__(self, result: Any) -> None:
+    def __init__(self, result: Any, names: dict[str, Any]) -> None:
         self.value = getattr(result, "result", None)
         error = getattr(result, "error_in_exec", None)
         self.error: BaseException | None = error
+        self._names = names
         source = getattr(getattr(result, "info", None), "raw_cell", "")
-        lines = [line.strip() for line in source.splitlines()]
-        self.touched = any(line and not line.startswith(("#", "chatkit.exercise(")) for line in lines)
+        self._lines = [line.strip() for line in source.splitlines()]
+        self.touched = any(line and not line.startswith(("#", "chatkit.exercise(")) for line in self._lines)
+
+    def where(self) -> Iterator[str]:
+        """Say at which line of the cell its error came: a short traceback does not tell."""
+        trace = traceback.walk_tb(self.error.__traceback__ if self.error else None)
+        own = [(frame.f_code.co_filename, number) for frame, number in trace if frame.f_globals is self._names]
+        numbers = [number for file, number in own if file == own[0][0]]
+        if numbers and numbers[-1] <= len(self._lines):
+            yield say("exercise_line", number=numbers[-1], line=self._lines[numbers[-1] - 1])
 
     def told(self) -> str:
         """Say what the cell's value is, if it has one."""
@@ -243,12 +253,12 @@ class Card:
 
     def _help(self) -> Iterator[str]:
         error = self.outcome.error
-        if error is not None and not isinstance(error, ExerciseUnmet):
+        explained = error is not None and not isinstance(error, ExerciseUnmet)
+        if error is not None and explained:
             yield safe(_explained(error))
-            if self.exercise.steps and not self.requests:
-                return
+        yield from map(safe, self.outcome.where())
         for finding in [each for each in self.findings if each.state != "met"][:1]:
-            if finding.detail:
+            if finding.detail and not explained:
                 yield safe(finding.detail)
             yield self._hint(finding.goal)
 

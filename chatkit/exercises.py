@@ -11,8 +11,10 @@ import copy
 import functools
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,10 +54,21 @@ class Rule(Goal):
 
 @dataclass(frozen=True)
 class Case:
-    """Arguments of a call and what it is to return."""
+    """Arguments of a call, by position or by name, and what it is to return."""
 
-    arguments: list[Json]
+    arguments: list[Json] | dict[str, Json]
     returns: Json
+
+    def call(self, function: Callable[..., Any]) -> Any:
+        """Call a function with copies of the arguments."""
+        given = copy.deepcopy(self.arguments)
+        return function(**given) if isinstance(given, dict) else function(*given)
+
+    def shown(self, name: str) -> str:
+        """Return the call as a learner would write it."""
+        named = self.arguments.items() if isinstance(self.arguments, dict) else ()
+        listed = () if named else self.arguments
+        return f"{name}({', '.join([*map(repr, listed), *(f'{key}={value!r}' for key, value in named)])})"
 
 
 @dataclass(frozen=True)
@@ -190,12 +203,15 @@ def read(path: Path, kind: Any) -> Any:
 
 
 def view(body: Json) -> dict[str, Json]:
-    """Return a request's body as rules see it."""
+    """Return a request's body as rules see it; `strange` holds what stands where messages should."""
     known = dict(body) if isinstance(body, Mapping) else {}
     listed = known.get("messages")
     messages = [_flat(message) for message in listed if isinstance(message, dict)] if isinstance(listed, list) else []
     roles = " ".join(str(message.get("role")) for message in messages)
-    return {**known, "messages": messages, "roles": roles, "last": messages[-1] if messages else {}}
+    # A list of anything but messages is told apart from an empty one.
+    strange = [] if messages or not listed else [type(listed[0] if isinstance(listed, list) else listed).__name__]
+    seen = {"messages": messages, "roles": roles, "last": messages[-1] if messages else {}}
+    return {**known, **seen, "strange": strange}
 
 
 def _flat(message: dict[str, Json]) -> dict[str, Json]:
@@ -220,7 +236,9 @@ def _refused(body: Mapping[str, Json]) -> Iterator[str]:
         yield say("exercise_model", got=model)
     else:
         yield from (say("exercise_parameter", name=name) for name in models.find(model).refused(dict(body)))
-    if not body.get("messages"):
+    if body["strange"]:
+        yield say("exercise_strange_messages", got=body["strange"][0])
+    elif not body["messages"]:
         yield say("exercise_no_messages")
     yield from map(_misplaced, unpaired(body))
     if _asks_for_json(body) and "json" not in _texts(body).lower():
@@ -297,14 +315,22 @@ def plain(value: Any) -> Any:
 def shortcoming(function: Function, call: Callable[..., Any]) -> str | None:
     """Call a learner's function with each of its cases; return what went wrong first, None if nothing did."""
     for case in function.cases:
-        shown = f"{function.name}({', '.join(map(repr, case.arguments))})"
+        shown = case.shown(function.name)
         try:
-            came = _returned(call(*copy.deepcopy(case.arguments)))
+            came = _returned(case.call(call))
         except (Exception, SystemExit) as error:  # a learner's function may fail in any way
             return say("exercise_call_failed", call=shown, error=f"{type(error).__name__}: {error}")
-        if plain(came) != case.returns:
+        if not _equal(plain(came), case.returns):
             return say("exercise_call_differs", call=shown, expected=repr(case.returns), got=repr(came))
     return None
+
+
+def _equal(came: Any, expected: Json) -> bool:
+    if isinstance(expected, list) and isinstance(came, list):
+        return len(came) == len(expected) and all(map(_equal, came, expected))
+    if isinstance(expected, int | float) and isinstance(came, int | float | Decimal):
+        return isinstance(came, bool) == isinstance(expected, bool) and math.isclose(came, expected)
+    return bool(came == expected)
 
 
 def _returned(value: Any) -> Any:

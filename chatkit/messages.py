@@ -423,14 +423,14 @@ KO = {
     "exercise_core": "연습(핵심): {title}",
     "exercise_stretch": "연습(도전): {title}",
     "exercise_task": "할 일 다시 보기",
-    "exercise_untouched": "아직 요청을 보내지 않았습니다. 아래의 조건을 채우는 요청을 이 셀에 써 보세요.",
-    "exercise_no_function": "아직 함수를 만들지 않았습니다. 아래의 조건을 채우는 함수를 이 셀에 써 보세요.",
+    "exercise_untouched": "아직 요청을 보내지 않았습니다. 아래의 조건을 채우는 코드를 이 셀에 써 보세요.",
+    "exercise_no_function": "아직 함수를 만들지 않았습니다. 아래의 조건을 채우는 코드를 이 셀에 써 보세요.",
     "exercise_done_before": "({day}에 푼 연습입니다. 다시 풀어도 됩니다.)",
     "exercise_no_request": "코드는 실행되었지만 요청을 보내지 않았습니다.",
     "exercise_stopped": "요청을 보내기 전에 코드가 멈췄습니다.",
     "exercise_value": "지금 셀의 결과: {value} (타입: {kind})",
     "exercise_no_value": "지금 셀에는 결과가 없습니다. 마지막 줄이 값으로 끝나지 않았거나 print입니다.",
-    "exercise_none": "조건 {n}가지가 아직 남았습니다. 힌트대로 하나씩 해 보세요.",
+    "exercise_none": "조건 {n}가지가 남았습니다. 힌트를 보고 고쳐 보세요.",
     "exercise_half": "{n}가지 가운데 {met}가지를 채웠습니다. 채운 것은 그대로 두고, 힌트대로 한 가지만 고쳐 보세요.",
     "exercise_passed": "모두 채웠습니다. 잘하셨습니다!",
     "exercise_met": "채움",
@@ -447,6 +447,10 @@ KO = {
         "있는데도 그렇다면 `{name}`을(를) 빼세요."
     ),
     "exercise_no_messages": "`messages`에 메시지가 하나도 없습니다. `role`과 `content`가 있는 dict를 목록에 담으세요.",
+    "exercise_strange_messages": (
+        "`messages`에는 메시지(dict)의 목록이 와야 하는데 그 자리에 {got} 값이 왔습니다. "
+        '`[{{"role": "user", "content": "…"}}]`처럼 글을 메시지에 담고, 메시지를 목록에 담으세요.'
+    ),
     "exercise_unpaired": (
         "도구의 부탁과 결과가 짝이 맞지 않습니다(id: {id}). 부탁이 든 assistant 메시지 다음에, "
         "`tool_call_id`가 같은 `tool` 메시지를 부탁마다 하나씩 두세요."
@@ -460,7 +464,8 @@ KO = {
         "SDK가 모르는 이름의 매개변수라서 요청을 보내기 전에 멈췄습니다({message}). "
         "이름의 철자를 강의의 코드와 견주어 보세요."
     ),
-    "exercise_error": "코드가 오류로 멈췄습니다. 오류의 마지막 줄을 보세요: {name}: {message}",
+    "exercise_error": "코드가 오류로 멈췄습니다: {name}: {message}",
+    "exercise_line": "멈춘 줄({number}번째 줄): {line}",
     "quiz_unknown": "{lesson}에 없는 확인 문제입니다. 들어온 이름: {got!r}. 있는 문제: {known}.",
     "quiz_answer": "정답과 이유",
     "quiz_right": "맞습니다.",

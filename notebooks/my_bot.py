@@ -103,7 +103,7 @@ def run_tool(name, arguments):
         return {"error": f"실행하지 못했습니다: {error}"}
 
 
-def answer(calls):
+def run_calls(calls):
     """Return a `tool` message for each call."""
     messages = []
     for call in calls:
@@ -226,7 +226,7 @@ class Bot(Talker):
             async for chunk in self.receive(turn, reply):
                 yield chunk
             turn.append(message_of(reply))
-            for result in answer(reply.calls.values()):
+            for result in run_calls(reply.calls.values()):
                 turn.append(result)
                 yield result
             if not reply.calls:

@@ -165,6 +165,14 @@ def test_a_key_of_ones_own_is_still_refused_as_recorded(written: Any, cells: Cel
         ("MODEL = 'gpt-x'\nask('안녕하세요')", say("exercise_model", got="gpt-x")),
         ("client.chat.completions.create(model=MODEL, messages=[])", say("exercise_no_messages")),
         (
+            "client.chat.completions.create(model=MODEL, messages='안녕하세요')",
+            say("exercise_strange_messages", got="str"),
+        ),
+        (
+            "client.chat.completions.create(model=MODEL, messages=['안녕하세요'])",
+            say("exercise_strange_messages", got="str"),
+        ),
+        (
             "client.chat.completions.create(model=MODEL, messages=[{'role': 'user', 'content': '안녕하세요'}, "
             "{'role': 'tool', 'tool_call_id': 'x', 'content': '요'}])",
             say("exercise_unpaired", id="x"),
@@ -214,6 +222,13 @@ def test_an_error_is_explained_and_stays_an_error(code: str, told: str, written:
     card = cells.attempt(FIRST + code)
     assert cells.error is not None and not isinstance(cells.error, ChatkitError)
     assert told in card.text and not card.passed
+
+
+def test_the_line_that_failed_is_shown(written: Any, cells: Cells) -> None:
+    written()
+    cells.run("def helper(text):\n    return text.content")
+    card = cells.attempt(FIRST + "text = '안녕'\nif text:\n    helper(text)\n")
+    assert say("exercise_line", number=4, line="helper(text)") in card.text
 
 
 def test_a_syntax_error_is_pythons_own(written: Any, cells: Cells) -> None:
@@ -331,6 +346,14 @@ def test_a_fault_of_the_learners_own_stands_in_front_of_the_exercise(written: An
     assert cells.attempt(FIRST + code).passed
 
 
+def test_a_request_too_many_is_not_sent_even_to_a_live_api(written: Any, cells: Cells, live: OpenAIServer) -> None:
+    lesson = written(start=False, nothing_more={"goal": "한 번만", "hints": ["그만 보내세요."]})
+    lesson.start(mode="live")
+    cells.run(PRELUDE)
+    card = cells.attempt(FIRST + "for _ in range(10):\n    ask('안녕하세요')")
+    assert card.goals["한 번만"] == "missed" and len(live.requests) == 1
+
+
 # values and functions
 
 
@@ -369,6 +392,24 @@ def test_a_function_is_judged_by_what_it_returns(code: str, told: str, written: 
     assert cells.attempt(FIRST + "def double(x): return x * 2").passed
     card = cells.attempt(FIRST + code)
     assert not card.passed and told in card.text and card.hint == "곱하세요."
+
+
+@pytest.mark.parametrize(("named", "passes"), [("usd", True), ("dollar", False)])
+def test_a_function_may_be_called_by_name(named: str, passes: bool, written: Any, cells: Cells) -> None:
+    case = {"arguments": {"usd": 2}, "returns": 2800}
+    written(steps=[], functions=[{**DOUBLE, "cases": [case]}])
+    card = cells.attempt(FIRST + f"def double({named}): return {named} * 1400")
+    assert card.passed is passes and ("double(usd=2)" in card.text) is not passes
+
+
+@pytest.mark.parametrize(
+    ("returned", "passes"),
+    [("0.3", True), ("0.1 + 0.2", True), ("Decimal('0.30')", True), ("True", False), ("0.31", False)],
+)
+def test_numbers_are_compared_by_their_value(returned: str, passes: bool, written: Any, cells: Cells) -> None:
+    written(steps=[], functions=[{**DOUBLE, "cases": [{"arguments": [], "returns": 0.3}]}])
+    code = f"from decimal import Decimal\ndef double(): return {returned}"
+    assert cells.attempt(FIRST + code).passed is passes
 
 
 def test_a_function_may_yield_and_may_not_change_the_cases(written: Any, cells: Cells) -> None:

@@ -220,13 +220,19 @@ ICE = [
     "아이에게 얼음이 뜨는 이유를 설명해 주세요.",
     "얼음? 물? 왜 떠?",
 ]
+MONTHLY = """def monthly(prompt_tokens, completion_tokens):
+    spent = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
+    return calc_price(spent, MODEL, provider_id="openai").total_price * 500 * 30
+"""
+ONCE = MONTHLY.replace(" * 500 * 30", "")
+BY_HAND = """def monthly(prompt_tokens, completion_tokens):
+    return (prompt_tokens * 0.10 + completion_tokens * 0.50) / 1_000_000 * 500 * 30
+"""
 USD = """
 from genai_prices import Usage, calc_price
 
-def usd(completion):
-    usage = completion.usage
-    spent = Usage(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
-    return calc_price(spent, completion.model, provider_id="openai").total_price
+def ask_safely(messages):
+    return sent([message["content"] for message in messages][-1]), None
 
 def sent(text):
     return client.chat.completions.create(model=MODEL, reasoning_effort="none", messages=[user(text)])
@@ -313,6 +319,7 @@ DOLLARS = [
     "지금 20달러 있어요. 원화로 얼마일까요?",
     "환율을 써서 20달러를 계산해 주세요.",
 ]
+FOUND = "`unanswered`가 결과 없는 부탁만 찾기"
 FIND = """def unanswered(history):
     asked = [call["id"] for message in history for call in message.get("tool_calls", [])]
     answered = [message["tool_call_id"] for message in history if message["role"] == "tool"]
@@ -545,25 +552,43 @@ TRIED = {
                 "assistant('주무세요?'), user('언제 와?')])",
                 "본보기 두 쌍 이상을 번갈아 넣기",
             ),
+            (
+                SHOTS.replace("WORDS", "'존댓말로'").replace(
+                    "[user(casual), assistant(polite)]", "[user(polite), assistant(casual)]"
+                ),
+                "본보기의 답은 존댓말로",
+            ),
             (SHOTS.replace("WORDS", "'존댓말로'").replace("언제 와?", "언제 가?"), "마지막에 `언제 와?` 묻기"),
             (SHOTS.replace("WORDS", "'존댓말로'").replace("\nask(", "\nprint(ask(") + ")", "답의 글을 셀의 결과로"),
         ],
     ),
     "05-bill": Tried(
         [
-            "usd(sent(WORDS)) * 500 * 30",
-            "one = usd(sent(WORDS))\nfloat(one) * 15000",
-            "chatkit.tokens.cost(sent(WORDS)) * 30 * 500",
+            MONTHLY + "usage = sent(WORDS).usage\nmonthly(usage.prompt_tokens, usage.completion_tokens)",
+            MONTHLY.replace("* 500 * 30", "* 15000")
+            + "usage = ask_safely([user(WORDS)])[0].usage\nmonthly(usage.prompt_tokens, usage.completion_tokens)",
+            BY_HAND + "got = sent(WORDS)\nmonthly(got.usage.prompt_tokens, got.usage.completion_tokens)",
         ],
         ICE,
         [
-            ("usd(sent('불은 왜 뜨겁나요?')) * 500 * 30", "얼음에 대해 묻기"),
-            ("usd(sent('얼음은 왜 뜨나요?'))", "한 달 요금을 셀의 결과로"),
-            ("usd(sent('얼음은 왜 뜨나요?')) * 500", "한 달 요금을 셀의 결과로"),
-            ("sent('얼음은 왜 뜨나요?').usage.total_tokens * 500 * 30", "한 달 요금을 셀의 결과로"),
-            ("f\"USD {usd(sent('얼음은 왜 뜨나요?')) * 500 * 30}\"", "한 달 요금을 셀의 결과로"),
-            ("print(usd(sent('얼음은 왜 뜨나요?')) * 500 * 30)", "한 달 요금을 셀의 결과로"),
-            ("sent('')", "얼음에 대해 묻기"),
+            (ONCE, "`monthly`가 한 달 요금을 계산하기"),
+            (MONTHLY.replace("* 500 * 30", "* 500"), "`monthly`가 한 달 요금을 계산하기"),
+            (MONTHLY.replace("* 500 * 30", "* 500 * 31"), "`monthly`가 한 달 요금을 계산하기"),
+            (MONTHLY.replace("output_tokens=completion", "output_tokens=prompt"), "`monthly`가 한 달 요금을 계산하기"),
+            (
+                MONTHLY.replace("    return ", "    print(").replace("30\n", "30)\n"),
+                "`monthly`가 한 달 요금을 계산하기",
+            ),
+            (MONTHLY, "얼음에 대해 묻기"),
+            (MONTHLY + "ask_safely('얼음은 왜 뜨나요?')", "얼음에 대해 묻기"),
+            (MONTHLY + "sent('불은 왜 뜨겁나요?')", "얼음에 대해 묻기"),
+            (MONTHLY + "for _ in range(15_000):\n    sent('얼음은 왜 뜨나요?')", "한 번만 보내기"),
+            (MONTHLY + "sent('얼음은 왜 뜨나요?').usage.total_tokens * 500 * 30", "한 달 요금을 셀의 결과로"),
+            (
+                MONTHLY + "usage = sent('얼음은 왜 뜨나요?').usage\nprint(monthly(usage.prompt_tokens, 36))",
+                "한 달 요금을 셀의 결과로",
+            ),
+            (MONTHLY + "ask_safely([user('얼음은 왜 뜨나요?')]).usage", "한 달 요금을 셀의 결과로"),
         ],
         prelude=USD,
     ),
@@ -576,6 +601,17 @@ TRIED = {
             (
                 ASK_ALL.replace("{WORDS}", "user(question)").replace('problem.type == "insufficient_quota"', "problem"),
                 "`셋`을 묻기",
+            ),
+            (
+                ASK_ALL.replace("{WORDS}", "user(question)").replace(
+                    'problem.type == "insufficient_quota"', "isinstance(problem, openai.RateLimitError)"
+                ),
+                "`셋`을 묻기",
+            ),
+            (ASK_ALL.replace("[{WORDS}]", "question"), ACCEPTED),
+            (
+                ASK_ALL.replace("{WORDS}", "user(question)").replace("error_card(problem)", "'오류가 났습니다'"),
+                "답, 카드, 답의 글 세 개를 목록으로",
             ),
             (
                 ASK_ALL.replace("{WORDS}", "user(question)").replace('problem.type == "insufficient_quota"', "False"),
@@ -613,6 +649,7 @@ TRIED = {
         [
             ("TOOLS = [WON_TOOL]\nchat([user('20달러는 몇 원인가요?')])", "`to_won`이 원으로 바꾸기"),
             (HANDED.replace('{"won": usd * 1400}', "usd * 1400"), "`to_won`이 원으로 바꾸기"),
+            (HANDED.replace("usd", "dollar") + "chat([user('20달러는?')])", "`to_won`이 원으로 바꾸기"),
             (HANDED.replace("to_won(usd)", "to_won()"), "`to_won`이 원으로 바꾸기"),
             (HANDED.replace("1400", "1300") + "chat([user('20달러는?')])", "`to_won`이 원으로 바꾸기"),
             (HANDED + "chat([user('오늘 환율은?')])", "20달러를 묻기"),
@@ -637,25 +674,27 @@ TRIED = {
         [FIND, WAITING, AS_DICT],
         [],
         [
-            ("def unanswered(history):\n    return ['call_2']\n", "`unanswered`가 결과 없는 부탁만 찾기"),
+            (FIND.replace("return [name", "return sorted([name").replace("answered]", "answered])"), FOUND),
+            (FIND.replace("return [name", "return list({name").replace("answered]", "answered})"), FOUND),
+            ("def unanswered(history):\n    return ['call_2']\n", FOUND),
             (
                 FIND.replace("return [name for name in asked if name not in answered]", "return asked"),
-                "`unanswered`가 결과 없는 부탁만 찾기",
+                FOUND,
             ),
-            (FIND.replace("not in answered", "in answered"), "`unanswered`가 결과 없는 부탁만 찾기"),
+            (FIND.replace("not in answered", "in answered"), FOUND),
             (
                 FIND.replace("return [name for name in asked if name not in answered]", "print(asked)"),
-                "`unanswered`가 결과 없는 부탁만 찾기",
+                FOUND,
             ),
             (
                 FIND.replace('message.get("tool_calls", [])', 'message["tool_calls"]'),
-                "`unanswered`가 결과 없는 부탁만 찾기",
+                FOUND,
             ),
             (
                 FIND.replace("return [name", "return {name").replace("answered]", "answered}"),
-                "`unanswered`가 결과 없는 부탁만 찾기",
+                FOUND,
             ),
-            ("unanswered = ['call_2']", "`unanswered`가 결과 없는 부탁만 찾기"),
+            ("unanswered = ['call_2']", FOUND),
         ],
     ),
 }

@@ -122,7 +122,7 @@ def test_the_bot_is_the_one_that_the_lesson_builds_up():
     kept = definitions(ast.parse((NOTEBOOKS / "my_bot.py").read_text(encoding="utf-8")))
     parts = [
         *("SYSTEM", "CITIES", "SKY", "ROUNDS", "WEATHER_TOOL", "CLIMATE_TOOL", "TOOLS", "FUNCTIONS", "BotError"),
-        *("weather", "climate_sql", "run_tool", "answer", "count_tokens", "turns_of", "fit", "Memory", "add_piece"),
+        *("weather", "climate_sql", "run_tool", "run_calls", "count_tokens", "turns_of", "fit", "Memory", "add_piece"),
         *("Reply", "message_of", "cost", "Talker", "Bot", "save", "check", "load"),
     ]
     for name in parts:
