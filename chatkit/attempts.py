@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import html
+import re
 import reprlib
 import sys
 import threading
@@ -26,6 +28,9 @@ _COLOURS = {"met": "#1a7f37", "missed": "#bc4c00", "waiting": "#8c959f"}
 _SIGNS = {"met": "✓", "missed": "✗", "waiting": "○"}
 _WORDS = {"met": "exercise_met", "missed": "exercise_missed", "waiting": "exercise_waiting"}
 State = Literal["met", "missed", "waiting"]
+_FIRST_LINE = re.compile(r"^chatkit\.exercise\([^)]*\)\s*;?\s*")
+# In live mode a request too many costs money: a few may be honest retries, more than that are a loop.
+_MOST_SENT = 10
 # How often a goal was the next one to reach: the next hint says more.
 _tries: Counter[tuple[str, str]] = Counter()
 
@@ -66,13 +71,15 @@ class Attempt:
     def __init__(self, task: Exercise, running: session.Session, shell: Any) -> None:
         self.exercise = task
         self._session, self._shell = running, shell
-        self._plays = task.scripted or running.mode in ("replay", "record")
+        self._plays = task.scripted or not running.sends
         self._lock = threading.Lock()
         self._at = self._requests = 0
         self._latest: list[bool] = []  # of the step that comes next, what its last request reached
         self._refused: list[Goal] = []
         self._too_many = False
         self._reply: Json | None = None
+        self._facts: dict[str, Json] = {}
+        self._over = False
 
     def begin(self) -> None:
         self._session.judge_by(self)
@@ -80,14 +87,15 @@ class Attempt:
 
     def _end(self, result: Any = None) -> None:
         self._shell.events.unregister("post_run_cell", self._end)
+        self._over = True  # what a learner's function sends while it is tried is no answer, and costs nothing
         try:
-            outcome = Outcome(result, self._shell.user_ns)
+            outcome = Outcome(result, self._shell.user_ns, self._requests > 0)
             card = Card(self.exercise, list(self._findings(outcome)), outcome, self._requests, self._said())
         finally:
             self._session.judge_by(None)
+        _display(card.bundle())
         if card.passed:
             marks.mark(self.exercise.id)
-        _display(card.bundle())
 
     # requests
 
@@ -97,7 +105,9 @@ class Attempt:
         Raises:
             ExerciseUnmet: it does not reach the goals, and there is no API to send it to.
         """
-        if request.get("path") != "/chat/completions" or request.get("foreign_key"):
+        if self._over:
+            raise ChatkitError(say("exercise_pure"))
+        if not _is_chat(request) or request.get("foreign_key"):
             return None
         with self._lock:
             if not attempt:  # else the SDK sends again what was judged
@@ -107,18 +117,20 @@ class Attempt:
 
     def _judge(self, request: Request) -> None:
         body = exercises.view(request.get("json"))
-        self._reply, self._refused = None, exercises.refusals(body)
+        # A live API refuses by itself.
+        self._reply, self._refused = None, exercises.refusals(body) if self._plays else []
         step = self._reached(body)
+        self._facts["body"] = exercises.plain(request.get("json"))
         if step is not None and self._plays:
-            self._reply = self._sample(request, step)
-        elif self._plays or self._too_many:  # what is too many costs money where it is sent
+            self._play(request, step)
+        elif self._plays or (self._too_many and self._requests > _MOST_SENT):
             raise ExerciseUnmet(say("exercise_unmet"))
 
     def _reached(self, body: dict[str, Json]) -> int | None:
         """Return the step that a request reaches: the next one, or one before it that is asked again."""
         steps = self.exercise.steps
         if self._at < len(steps):
-            self._latest = exercises.marks(steps[self._at], body)
+            self._latest = exercises.marks(steps[self._at], body, self._facts)
         elif self.exercise.nothing_more:
             self._too_many = True
             return None
@@ -127,11 +139,18 @@ class Attempt:
         if self._latest and all(self._latest):
             self._at, self._latest = self._at + 1, []
             return self._at - 1
-        return next((n for n in range(self._at) if all(exercises.marks(steps[n], body))), None)
+        return next((n for n in range(self._at) if all(exercises.marks(steps[n], body, self._facts))), None)
 
-    def _sample(self, request: Request, step: int) -> Json:
+    def _play(self, request: Request, step: int) -> None:
+        reply = self.exercise.steps[step].reply
         day = datetime.date.fromisoformat(self.exercise.source["recorded"])
-        return authored.response(request, self.exercise.steps[step].reply, f"{self.exercise.id}-{step + 1}", day)
+        try:
+            self._reply = authored.response(request, reply, f"{self.exercise.id}-{step + 1}", day)
+        except (ChatkitError, AttributeError, LookupError, TypeError, ValueError):
+            # A value of another type than the API takes, in a place that no rule looks at.
+            self._refused = [Goal(say("exercise_accepted"), (say("exercise_malformed"),))]
+            raise ExerciseUnmet(say("exercise_unmet")) from None
+        self._facts |= _facts(reply)
 
     def _said(self) -> str:
         replies = [step.reply for step in self.exercise.steps[: self._at]] if self._plays else []
@@ -141,7 +160,8 @@ class Attempt:
     # what is reached
 
     def _findings(self, outcome: Outcome) -> Iterator[_Finding]:
-        yield from map(self._function_finding, self.exercise.functions)
+        for function in self.exercise.functions:
+            yield self._function_finding(function) if outcome.touched else _Finding(function, "waiting")
         yield from (_Finding(goal, "missed") for goal in self._refused)
         for number, step in enumerate(self.exercise.steps):
             yield from map(_Finding, step.rules, self._states(number, step))
@@ -150,7 +170,7 @@ class Attempt:
             yield _Finding(goal, _state(everything, not self._too_many))
         if rule := self.exercise.value:
             judged = everything and outcome.touched and outcome.error is None
-            state = _state(judged, rule.accepts(exercises.plain(outcome.value)))
+            state = _state(judged, _accepts(rule, outcome.value, self._facts))
             yield _Finding(rule, state, outcome.told() if state == "missed" else "")
 
     def _states(self, number: int, step: exercises.Step) -> list[State]:
@@ -166,6 +186,28 @@ class Attempt:
         return _Finding(function, _state(True, wrong is None), wrong or "")
 
 
+def _accepts(rule: exercises.Rule, value: Any, facts: dict[str, Json]) -> bool:
+    try:
+        return rule.accepts(exercises.plain(value), facts)
+    except Exception:  # an object of the learner's own that cannot be compared
+        return False
+
+
+def _is_chat(request: Request) -> bool:
+    where: str = request.get("path") or request.get("url", "").partition("?")[0]
+    return where.endswith("/chat/completions")
+
+
+def _facts(reply: Json) -> dict[str, Json]:
+    """Return what a rule may ask of a sample reply, if it is a text."""
+    text = reply if isinstance(reply, str) else reply.get("reply")
+    if not text:
+        return {}
+    from chatkit import tokens
+
+    return {"reply": text, "first_line": text.splitlines()[0], "completion_tokens": tokens.count(text)}
+
+
 def _state(judged: bool, met: bool) -> State:
     if not judged:
         return "waiting"
@@ -175,14 +217,15 @@ def _state(judged: bool, met: bool) -> State:
 class Outcome:
     """How a cell ended: its value, its error, and whether there was any code besides the exercise's own line."""
 
-    def __init__(self, result: Any, names: dict[str, Any]) -> None:
+    def __init__(self, result: Any, names: dict[str, Any], sent: bool) -> None:
         self.value = getattr(result, "result", None)
         error = getattr(result, "error_in_exec", None)
         self.error: BaseException | None = error
         self._names = names
         source = getattr(getattr(result, "info", None), "raw_cell", "")
         self._lines = [line.strip() for line in source.splitlines()]
-        self.touched = any(line and not line.startswith(("#", "chatkit.exercise(")) for line in self._lines)
+        own = (_FIRST_LINE.sub("", line) for line in self._lines)
+        self.touched = sent or any(line and not line.startswith("#") for line in own)
 
     def where(self) -> Iterator[str]:
         """Say at which line of the cell its error came: a short traceback does not tell."""
@@ -196,7 +239,7 @@ class Outcome:
         """Say what the cell's value is, if it has one."""
         if self.value is None:
             return say("exercise_no_value")
-        return say("exercise_value", kind=type(self.value).__name__, value=reprlib.repr(self.value))
+        return say("exercise_value", kind=type(self.value).__name__, value=_brief(self.value))
 
 
 @dataclass
@@ -215,30 +258,33 @@ class Card:
 
     def bundle(self) -> dict[str, str]:
         """Return the card as a display bundle."""
-        touched = self._touched()
+        touched = self.outcome.touched
         parts = [self._head(touched), self._list(), *(self._help() if touched else [])]
         parts += [say("exercise_reply"), _quoted(self.said)] if self.passed and self.said else []
         state = "met" if self.passed else "missed" if touched else "waiting"
         style = _BOX.format(colour=_COLOURS[state])
         folded = f"<details><summary>{say('exercise_task')}</summary>\n\n{self.exercise.task}\n\n</details>"
         text = "\n\n".join([*parts, folded])
-        return {"text/markdown": f'<div style="{style}">\n\n{text}\n\n</div>', "text/plain": "\n\n".join(parts)}
-
-    def _touched(self) -> bool:
-        return self.outcome.touched or self.requests > 0
+        return {
+            "text/markdown": f'<div style="{style}">\n\n{text}\n\n</div>',
+            "text/plain": html.unescape("\n\n".join(parts)),
+        }
 
     def _head(self, touched: bool) -> str:
-        met = sum(each.state == "met" for each in self.findings)
+        own = [each for each in self.findings if each.goal.goal != say("exercise_accepted")]
+        met = sum(each.state == "met" for each in own)
         if self.passed:
             state = say("exercise_passed")
         elif not touched:
             state = self._untouched()
         elif self.exercise.steps and not self.requests:
             state = say("exercise_stopped" if self.outcome.error else "exercise_no_request")
+        elif met == len(own):
+            state = say("exercise_met_but_error" if own == self.findings else "exercise_met_but_refused")
         elif met:
-            state = say("exercise_half", met=met, n=len(self.findings))
+            state = say("exercise_half", met=met, n=len(own))
         else:
-            state = say("exercise_none", n=len(self.findings))
+            state = say("exercise_none", n=len(own))
         title = say("exercise_core" if self.exercise.level == "core" else "exercise_stretch", title=self.exercise.title)
         return f"**{title}** · {state}"
 
@@ -257,10 +303,17 @@ class Card:
         if error is not None and explained:
             yield safe(_explained(error))
         yield from map(safe, self.outcome.where())
-        for finding in [each for each in self.findings if each.state != "met"][:1]:
+        if type(error).__module__.partition(".")[0] == "openai":
+            return  # the server's trouble, not the learner's
+        # Code that failed before it sent anything has not said yet what it would send.
+        early = explained and self.exercise.steps and not self.requests
+        left = [each for each in self.findings if each.state == "missed" or (each.state == "waiting" and not early)]
+        for finding in left[:1]:
             if finding.detail and not explained:
                 yield safe(finding.detail)
             yield self._hint(finding.goal)
+        if early and not left and self.exercise.stopped:
+            yield say("exercise_hint", level=1, n=1, hint=self.exercise.stopped)
 
     def _hint(self, goal: Goal) -> str:
         _tries[self.exercise.id, goal.goal] += 1
@@ -270,9 +323,18 @@ class Card:
 
 def _explained(error: BaseException) -> str:
     known = advise(error)
-    if known is None and isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+    if known is None and isinstance(error, TypeError) and "Completions." in str(error):
         known = say("exercise_keyword", message=error)
+    if isinstance(error, NameError):
+        known = say("exercise_name", name=error.name)
     return known or say("exercise_error", name=type(error).__name__, message=error)
+
+
+def _brief(value: Any) -> str:
+    try:
+        return reprlib.repr(value)
+    except Exception:  # an object of the learner's own that cannot be shown
+        return "…"
 
 
 def _quoted(text: str) -> str:

@@ -7,11 +7,14 @@ as their text. No rule reads a reply.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import io
 import itertools
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,10 +26,10 @@ import pydantic
 from chatkit import models
 from chatkit.errors import ChatkitError
 from chatkit.messages import say
-from chatkit.recordings import Json
+from chatkit.recordings import Json, comparable
 
 FORMAT = 1
-_MOST_YIELDED = 1_000
+_MOST_YIELDED, _LONGEST = 1_000, 300
 
 
 @dataclass(frozen=True)
@@ -47,28 +50,86 @@ class Rule(Goal):
 
     schema: dict[str, Json]
 
-    def accepts(self, value: Json) -> bool:
-        """Say whether a value has the form that the rule asks for."""
-        return _accepts(json.dumps(self.schema, sort_keys=True), value)
+    def accepts(self, value: Json, facts: Mapping[str, Json] | None = None) -> bool:
+        """Say whether a value has the form that the rule asks for.
+
+        `{"fact": NAME}` in the schema asks for that fact of the exchange itself: `reply`, `first_line` of it,
+        `completion_tokens`, or `body`. One that is not known asks for its type alone.
+        """
+        return _accepts(json.dumps(_filled(self.schema, facts or {}), sort_keys=True), value)
+
+
+FACTS: dict[str, Json] = {
+    "reply": {"type": "string", "minLength": 1},
+    "first_line": {"type": "string", "minLength": 1},
+    "completion_tokens": {"type": "integer"},
+    "body": {"type": "object"},
+}
+
+
+def _filled(schema: Json, facts: Mapping[str, Json]) -> Json:
+    if isinstance(schema, list):
+        return [_filled(item, facts) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if set(schema) == {"fact"}:
+        name = schema["fact"]
+        return {"const": facts[name]} if name in facts else FACTS[name]
+    return {key: _filled(item, facts) for key, item in schema.items()}
 
 
 @dataclass(frozen=True)
 class Case:
-    """Arguments of a call, by position or by name, and what it is to return."""
+    """Arguments of a call, by position or by name, and what it is to return.
+
+    `takes` is how many items of its first argument the function may take.
+    """
 
     arguments: list[Json] | dict[str, Json]
     returns: Json
+    takes: int | None = None
 
     def call(self, function: Callable[..., Any]) -> Any:
-        """Call a function with copies of the arguments."""
+        """Call a function with copies of the arguments and return what it returns, or yields.
+
+        Raises:
+            Greedy: it took more than `takes` items of its first argument, which it then gets as an iterator.
+        """
         given = copy.deepcopy(self.arguments)
-        return function(**given) if isinstance(given, dict) else function(*given)
+        if isinstance(given, dict):
+            return _returned(function(**given))
+        if self.takes is None:
+            return _returned(function(*given))
+        items = Counted(given[0])
+        came = _returned(function(items, *given[1:]))
+        if items.taken > self.takes:
+            raise Greedy(items.taken - self.takes)
+        return came
 
     def shown(self, name: str) -> str:
         """Return the call as a learner would write it."""
         named = self.arguments.items() if isinstance(self.arguments, dict) else ()
         listed = () if named else self.arguments
         return f"{name}({', '.join([*map(repr, listed), *(f'{key}={value!r}' for key, value in named)])})"
+
+
+class Greedy(Exception):
+    """A function took more items than it may."""
+
+
+class Counted:
+    """An iterator that knows how many items were taken."""
+
+    def __init__(self, items: list[Json]) -> None:
+        self._items, self.taken = iter(items), 0
+
+    def __iter__(self) -> Counted:
+        return self
+
+    def __next__(self) -> Json:
+        item = next(self._items)
+        self.taken += 1
+        return item
 
 
 @dataclass(frozen=True)
@@ -91,6 +152,7 @@ class Step:
 class Exercise:
     """An exercise: the learner's functions, requests in their order, and the value of the cell.
 
+    `stopped` is the hint for code that fails before it sends anything, where no goal tells what is wrong.
     `nothing_more` is the goal to send no further request. The replies of a `scripted` one are played in every mode,
     because a live API cannot be made to give them.
     """
@@ -106,6 +168,7 @@ class Exercise:
     functions: tuple[Function, ...] = ()
     nothing_more: Goal | None = None
     scripted: bool = False
+    stopped: str = ""
 
     def __post_init__(self) -> None:
         if self.chatkit_exercise != FORMAT:
@@ -204,12 +267,12 @@ def read(path: Path, kind: Any) -> Any:
 
 def view(body: Json) -> dict[str, Json]:
     """Return a request's body as rules see it; `strange` holds what stands where messages should."""
-    known = dict(body) if isinstance(body, Mapping) else {}
+    known = comparable(body) if isinstance(body, dict) else {}
     listed = known.get("messages")
     messages = [_flat(message) for message in listed if isinstance(message, dict)] if isinstance(listed, list) else []
     roles = " ".join(str(message.get("role")) for message in messages)
-    # A list of anything but messages is told apart from an empty one.
-    strange = [] if messages or not listed else [type(listed[0] if isinstance(listed, list) else listed).__name__]
+    others = listed if isinstance(listed, list) else [listed] if listed else []
+    strange = [type(other).__name__ for other in others if not isinstance(other, dict)]
     seen = {"messages": messages, "roles": roles, "last": messages[-1] if messages else {}}
     return {**known, **seen, "strange": strange}
 
@@ -222,6 +285,35 @@ def _flat(message: dict[str, Json]) -> dict[str, Json]:
     return {**message, "content": "\n".join(text for text in texts if isinstance(text, str))}
 
 
+_TEXT = {"type": ["string", "array"]}
+# What every request needs, beside what models.toml says of the model; by the sentence that tells it.
+_FORMS: dict[str, Json] = {
+    "exercise_role": {
+        "properties": {
+            "messages": {
+                "items": {
+                    "properties": {"role": {"enum": ["system", "developer", "user", "assistant", "tool"]}},
+                    "required": ["role"],
+                }
+            }
+        }
+    },
+    "exercise_content": {
+        "properties": {
+            "messages": {
+                "items": {
+                    "anyOf": [
+                        {"properties": {"content": _TEXT}, "required": ["content"]},
+                        {"properties": {"role": {"const": "assistant"}}, "required": ["role"]},
+                    ]
+                }
+            }
+        }
+    },
+    "exercise_temperature": {"properties": {"temperature": {"type": ["number", "null"], "minimum": 0, "maximum": 2}}},
+}
+
+
 def refusals(body: Mapping[str, Json]) -> list[Goal]:
     """Return what the API itself would refuse of a body in the form of `view`, as goals that are not reached.
 
@@ -232,14 +324,15 @@ def refusals(body: Mapping[str, Json]) -> list[Goal]:
 
 def _refused(body: Mapping[str, Json]) -> Iterator[str]:
     model = body.get("model")
-    if not isinstance(model, str) or model not in models.known():
-        yield say("exercise_model", got=model)
-    else:
+    if isinstance(model, str) and model in models.known():
         yield from (say("exercise_parameter", name=name) for name in models.find(model).refused(dict(body)))
+    elif model != os.environ.get("OPENAI_MODEL"):
+        yield say("exercise_model", got=model)
     if body["strange"]:
         yield say("exercise_strange_messages", got=body["strange"][0])
     elif not body["messages"]:
         yield say("exercise_no_messages")
+    yield from (say(name) for name, schema in _FORMS.items() if not _accepts(json.dumps(schema), body))
     yield from map(_misplaced, unpaired(body))
     if _asks_for_json(body) and "json" not in _texts(body).lower():
         yield say("exercise_says_json")
@@ -275,9 +368,9 @@ def _texts(body: Mapping[str, Json]) -> str:
     return "\n".join(str(message.get("content") or "") for message in body["messages"])
 
 
-def marks(step: Step, body: Mapping[str, Json]) -> list[bool]:
+def marks(step: Step, body: Mapping[str, Json], facts: Mapping[str, Json] | None = None) -> list[bool]:
     """Return for each rule of a step whether a body in the form of `view` reaches it."""
-    return [rule.accepts(body) for rule in step.rules]
+    return [rule.accepts(body, facts) for rule in step.rules]
 
 
 @functools.lru_cache(maxsize=512)
@@ -304,7 +397,9 @@ def _accepts(schema: str, value: Json) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """Return a cell's value with its tuples as lists, the one thing in which Python and JSON differ here."""
+    """Return a cell's value as JSON has it: tuples as lists, a Decimal as a number."""
+    if isinstance(value, Decimal):
+        return float(value)
     if isinstance(value, tuple | list):
         return [plain(item) for item in value]
     if isinstance(value, dict):
@@ -317,18 +412,27 @@ def shortcoming(function: Function, call: Callable[..., Any]) -> str | None:
     for case in function.cases:
         shown = case.shown(function.name)
         try:
-            came = _returned(case.call(call))
-        except (Exception, SystemExit) as error:  # a learner's function may fail in any way
+            with contextlib.redirect_stdout(io.StringIO()):
+                came = plain(case.call(call))
+            if not _equal(came, case.returns):
+                expected, got = _brief(case.returns), _brief(came)
+                return say("exercise_call_differs", call=shown, expected=expected, got=got)
+        except Greedy as error:
+            return say("exercise_call_greedy", call=shown, n=error)
+        except BaseException as error:  # a learner's function may fail in any way, and may have to be interrupted
             return say("exercise_call_failed", call=shown, error=f"{type(error).__name__}: {error}")
-        if not _equal(plain(came), case.returns):
-            return say("exercise_call_differs", call=shown, expected=repr(case.returns), got=repr(came))
     return None
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _equal(came: Any, expected: Json) -> bool:
     if isinstance(expected, list) and isinstance(came, list):
         return len(came) == len(expected) and all(map(_equal, came, expected))
-    if isinstance(expected, int | float) and isinstance(came, int | float | Decimal):
+    if isinstance(expected, int | float) and isinstance(came, int | float):
         return isinstance(came, bool) == isinstance(expected, bool) and math.isclose(came, expected)
     return bool(came == expected)
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import hashlib
+import itertools
 import json
 import os
+import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from chatkit import exercises, session
+from chatkit.errors import ChatkitError
 from chatkit.messages import say
 from chatkit.recordings import write_whole
 
 FORMAT = 1
 _NAME = ".chatkit-progress.json"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def progress() -> Progress:
@@ -24,13 +32,15 @@ def progress() -> Progress:
 def mark(name: str) -> None:
     """Note that an exercise or a question is done; the first day counts."""
     path = _file()
-    known = done()
-    if path is None or name in known:
+    if path is None:
         return
-    today = datetime.date.today().isoformat()
-    content = {"chatkit_progress": FORMAT, "done": {**known, name: today}}
     try:
-        write_whole(path, json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+        with _alone(path):
+            content = _read(path)
+            if name not in content["done"]:
+                done = {**content["done"], name: datetime.date.today().isoformat()}
+                text = json.dumps({**content, "done": done}, ensure_ascii=True, indent=1, sort_keys=True)
+                write_whole(path.resolve(), text + "\n")
     except OSError as error:
         print(say("progress_not_saved", file=path.name, reason=error.strerror or error))
 
@@ -38,16 +48,43 @@ def mark(name: str) -> None:
 def done() -> dict[str, str]:
     """Return the day on which each thing was done; a file that cannot be read is kept aside, with a note."""
     path = _file()
-    if path is None or not path.exists():
-        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {str(name): str(day) for name, day in content["done"].items()}
+        known = _read(path)["done"] if path else {}
     except OSError as error:
-        print(say("progress_not_read", file=path.name, reason=error.strerror or error))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        print(say("progress_not_read", file=path and path.name, reason=error.strerror or error))
+        return {}
+    # What is shown of it is a day and nothing else.
+    return {name: day for name, day in known.items() if isinstance(day, str) and _DAY.fullmatch(day)}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    new = {"chatkit_progress": FORMAT, "done": {}}
+    if not path.exists():
+        return new
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # an editor may have put its mark in front
+        return {**content, "done": dict(content["done"])}
+    except (ValueError, LookupError, TypeError, RecursionError):
         print(say("progress_broken", file=path.name, kept=_aside(path)))
-    return {}
+        return new
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other kernels from writing meanwhile; where that cannot be, or takes long, go on."""
+    from filelock import FileLock, Timeout
+
+    name = hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"chatkit-{name}.lock", timeout=2)
+    try:
+        lock.acquire()
+    except (OSError, Timeout, NotImplementedError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _file() -> Path | None:
@@ -62,11 +99,9 @@ def _file() -> Path | None:
 
 
 def _aside(path: Path) -> str:
-    kept = path.with_name(f"{path.name}.old")
-    try:
-        path.replace(kept)
-    except OSError:
-        return path.name
+    names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
+    kept = next(each for each in names if not each.exists())
+    path.rename(kept)
     return kept.name
 
 
@@ -94,8 +129,13 @@ class Progress:
 
 def _rows(known: dict[str, str]) -> Iterator[tuple[str, list[str], list[str]]]:
     for lesson in _lessons():
-        tasks = [f"{_sign(each.id, known)} {each.title}" for each in exercises.every(lesson)]
-        yield lesson.name, tasks, [_sign(each.id, known) for each in exercises.questions(lesson)]
+        try:
+            bank, asked = exercises.every(lesson), exercises.questions(lesson)
+        except ChatkitError as error:
+            print(error)
+            continue
+        tasks = [f"{_sign(each.id, known)} {each.title}" for each in bank]
+        yield lesson.name, tasks, [_sign(each.id, known) for each in asked]
 
 
 def _lessons() -> list[Path]:

@@ -431,7 +431,9 @@ KO = {
     "exercise_value": "지금 셀의 결과: {value} (타입: {kind})",
     "exercise_no_value": "지금 셀에는 결과가 없습니다. 마지막 줄이 값으로 끝나지 않았거나 print입니다.",
     "exercise_none": "조건 {n}가지가 남았습니다. 힌트를 보고 고쳐 보세요.",
-    "exercise_half": "{n}가지 가운데 {met}가지를 채웠습니다. 채운 것은 그대로 두고, 힌트대로 한 가지만 고쳐 보세요.",
+    "exercise_half": "{n}가지 가운데 {met}가지를 채웠습니다. 채운 것은 그대로 두고, 힌트부터 하나씩 고쳐 보세요.",
+    "exercise_met_but_error": "조건은 모두 채웠지만 코드가 오류로 멈췄습니다.",
+    "exercise_met_but_refused": "조건은 채웠지만, 실제 API라면 거절할 요청입니다.",
     "exercise_passed": "모두 채웠습니다. 잘하셨습니다!",
     "exercise_met": "채움",
     "exercise_missed": "아직",
@@ -448,9 +450,19 @@ KO = {
     ),
     "exercise_no_messages": "`messages`에 메시지가 하나도 없습니다. `role`과 `content`가 있는 dict를 목록에 담으세요.",
     "exercise_strange_messages": (
-        "`messages`에는 메시지(dict)의 목록이 와야 하는데 그 자리에 {got} 값이 왔습니다. "
-        '`[{{"role": "user", "content": "…"}}]`처럼 글을 메시지에 담고, 메시지를 목록에 담으세요.'
+        "`messages`는 메시지(dict)의 목록이어야 하는데, 메시지가 아닌 {got} 값이 들어 있습니다. "
+        "글을 `role`과 `content`가 있는 메시지에 담고, 메시지를 목록에 담으세요."
     ),
+    "exercise_role": (
+        "메시지의 `role`이 없거나 모르는 이름입니다. 쓸 수 있는 이름은 system, developer, user, assistant, tool입니다."
+    ),
+    "exercise_content": "`content`가 빠졌거나 글이 아닌 메시지가 있습니다. `content`에는 글(str)을 적으세요.",
+    "exercise_temperature": "`temperature`에는 0에서 2 사이의 숫자를 적으세요.",
+    "exercise_malformed": (
+        "매개변수 가운데 API가 받지 않는 종류의 값이 있습니다. "
+        "강의의 코드와 견주어 값의 모양(글, 숫자, dict, 목록)을 보세요."
+    ),
+    "exercise_pure": "함수를 확인하는 동안에는 요청을 보내지 않습니다. 요청은 함수 밖의 줄에서 보내세요.",
     "exercise_unpaired": (
         "도구의 부탁과 결과가 짝이 맞지 않습니다(id: {id}). 부탁이 든 assistant 메시지 다음에, "
         "`tool_call_id`가 같은 `tool` 메시지를 부탁마다 하나씩 두세요."
@@ -460,11 +472,15 @@ KO = {
     ),
     "exercise_call_failed": "확인한 호출: {call}\n\n예외가 났습니다: {error}",
     "exercise_call_differs": "확인한 호출: {call}\n\n기대한 값: {expected}\n\n돌려준 값: {got}",
+    "exercise_call_greedy": "확인한 호출: {call}\n\n멈춰야 할 곳을 지나 {n}개를 더 가져갔습니다.",
     "exercise_keyword": (
         "SDK가 모르는 이름의 매개변수라서 요청을 보내기 전에 멈췄습니다({message}). "
         "이름의 철자를 강의의 코드와 견주어 보세요."
     ),
     "exercise_error": "코드가 오류로 멈췄습니다: {name}: {message}",
+    "exercise_name": (
+        "아직 없는 이름을 썼습니다(NameError): `{name}`. 철자를 보고, 강의의 앞 셀들을 위에서부터 실행했는지 보세요."
+    ),
     "exercise_line": "멈춘 줄({number}번째 줄): {line}",
     "quiz_unknown": "{lesson}에 없는 확인 문제입니다. 들어온 이름: {got!r}. 있는 문제: {known}.",
     "quiz_answer": "정답과 이유",

@@ -224,10 +224,16 @@ class Session:
         with self._lock:
             self.scripts = tuple(other for other in self.scripts if other is not script)
 
+    @property
+    def sends(self) -> bool:
+        """Say whether a request may go out: the mode allows it, and there is a key."""
+        return self.mode in ("live", "auto") and bool(self._own_keys)
+
     def judge_by(self, grader: Grader | None) -> None:
         """Let a grader see every request before it is looked up or sent; None ends that."""
         self.grader = grader
-        _patch()
+        if grader is not None:
+            _patch()  # as put_in_front
 
     def plan(self, request: httpx2.Request, content: bytes, met: int = 0) -> _Plan:
         """Decide what happens with a request, of which `met` attempts have come to nothing on the way here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -346,12 +347,15 @@ def test_a_fault_of_the_learners_own_stands_in_front_of_the_exercise(written: An
     assert cells.attempt(FIRST + code).passed
 
 
-def test_a_request_too_many_is_not_sent_even_to_a_live_api(written: Any, cells: Cells, live: OpenAIServer) -> None:
+def test_a_loop_of_requests_too_many_is_ended_before_it_costs_money(
+    written: Any, cells: Cells, live: OpenAIServer
+) -> None:
     lesson = written(start=False, nothing_more={"goal": "한 번만", "hints": ["그만 보내세요."]})
     lesson.start(mode="live")
     cells.run(PRELUDE)
-    card = cells.attempt(FIRST + "for _ in range(10):\n    ask('안녕하세요')")
-    assert card.goals["한 번만"] == "missed" and len(live.requests) == 1
+    card = cells.attempt(FIRST + "for _ in range(1_000):\n    ask('안녕하세요')")
+    assert isinstance(cells.error, ExerciseUnmet)
+    assert card.goals["한 번만"] == "missed" and len(live.requests) == 10
 
 
 # values and functions
@@ -429,7 +433,101 @@ def test_what_a_card_quotes_cannot_run(written: Any, cells: Cells) -> None:
     assert "<img" not in card.markdown
 
 
+def test_interrupting_a_function_without_end_still_shows_a_card(written: Any, cells: Cells) -> None:
+    written(steps=[], functions=[DOUBLE])
+    card = cells.attempt(FIRST + "def double(x): raise KeyboardInterrupt")
+    assert "KeyboardInterrupt" in card.text
+    assert cells.attempt(FIRST).states == ["waiting"]
+
+
+@pytest.mark.parametrize("end", ["x = []\nx.append(x)\nx", "class X:\n    __eq__ = __repr__ = None\nX()"])
+def test_a_value_that_cannot_be_looked_at_is_no_answer(end: str, written: Any, cells: Cells) -> None:
+    written(value=TEXT)
+    assert cells.attempt(FIRST + "ask('안녕하세요')\n" + end).goals["글로 끝내기"] == "missed"
+
+
+def test_a_function_that_reads_too_far_is_told_so(written: Any, cells: Cells) -> None:
+    first = {"goal": "하나만", "name": "first", "hints": ["멈추세요."]}
+    case = {"arguments": [[1, 2, 3]], "returns": 1, "takes": 1}
+    written(steps=[], functions=[{**first, "cases": [case]}])
+    assert cells.attempt(FIRST + "def first(items): return next(iter(items))").passed
+    card = cells.attempt(FIRST + "def first(items): return list(items)[0]")
+    assert not card.passed and say("exercise_call_greedy", call="first([1, 2, 3])", n=2) in card.text
+
+
+def test_what_a_function_prints_while_it_is_tried_is_not_shown(
+    written: Any, cells: Cells, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(steps=[], functions=[DOUBLE])
+    cells.attempt(FIRST + "def double(x):\n    print('여러 번')\n    return x * 2")
+    assert "여러 번" not in capsys.readouterr().out
+
+
+def test_trying_a_function_sends_nothing(written: Any, cells: Cells, live: OpenAIServer) -> None:
+    lesson = written(start=False, steps=[], functions=[DOUBLE])
+    lesson.start(mode="live")
+    cells.run(PRELUDE)
+    card = cells.attempt(FIRST + "def double(x): return ask(str(x))")
+    assert live.requests == [] and say("exercise_pure") in card.text
+
+
+@pytest.mark.parametrize(
+    "more",
+    ["stream=True, stream_options=True", "temperature='높게'", "temperature=9, reasoning_effort='none'"],
+)
+def test_a_parameter_of_another_kind_is_no_exception_of_ours(more: str, written: Any, cells: Cells) -> None:
+    written()
+    card = cells.attempt(FIRST + f"ask('안녕하세요', {more})")
+    assert isinstance(cells.error, ExerciseUnmet) and card.goals[say("exercise_accepted")] == "missed"
+    assert say("exercise_met_but_refused") in card.head
+
+
+def test_one_line_is_a_cell_too(written: Any, cells: Cells) -> None:
+    written(value=TEXT)
+    assert cells.attempt('chatkit.exercise("01-hello"); ask("안녕하세요")').passed
+
+
+def test_text_in_another_unicode_form_is_the_same_text(written: Any, cells: Cells) -> None:
+    written()
+    assert cells.attempt(FIRST + f"ask({unicodedata.normalize('NFD', '안녕하세요')!r})").passed
+
+
+FACT = rule("답으로 끝내기", {"fact": "reply"})
+
+
+@pytest.mark.parametrize(
+    ("end", "state"), [("said", "met"), ("said + '!'", "missed"), ("'반갑습니다'", "missed"), ("None", "missed")]
+)
+def test_the_value_is_compared_with_the_reply_itself(end: str, state: str, written: Any, cells: Cells) -> None:
+    written(value=FACT)
+    assert cells.attempt(FIRST + f"said = ask('안녕하세요')\n{end}").goals["답으로 끝내기"] == state
+
+
+def test_where_the_reply_is_not_known_its_type_is_enough(written: Any, cells: Cells, live: OpenAIServer) -> None:
+    lesson = written(start=False, value=FACT)
+    live.answer = lambda _body: "서버의 답"
+    lesson.start(mode="live")
+    cells.run(PRELUDE)
+    assert cells.attempt(FIRST + "ask('안녕하세요')").passed
+    assert not cells.attempt(FIRST + "[ask('안녕하세요')]").passed
+
+
 # modes
+
+
+def test_in_auto_mode_without_a_key_the_sample_is_played(written: Any, cells: Cells) -> None:
+    written(start=False).start(mode="auto")
+    cells.run(PRELUDE)
+    assert cells.attempt(FIRST + "ask('안녕하세요')").passed and cells.value == "반갑습니다."
+
+
+def test_a_live_model_of_ones_own_is_not_judged(
+    written: Any, cells: Cells, live: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_MODEL", "llama3.2")
+    written(start=False).start(mode="live")
+    cells.run(PRELUDE)
+    assert cells.attempt(FIRST + "MODEL = 'llama3.2'\nask('안녕하세요')").passed
 
 
 def test_in_live_mode_the_request_goes_out_and_is_judged_the_same(

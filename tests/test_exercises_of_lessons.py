@@ -168,6 +168,13 @@ LISTED = """def first_line(pieces):
             break
     return kept
 """
+GREEDY = """def first_line(pieces):
+    over = False
+    for piece in pieces:
+        if not over:
+            yield piece.split("\\n")[0]
+        over = over or "\\n" in piece
+"""
 READ = """pieces = [choice.delta.content or "" for chunk in streamed(WORDS) for choice in chunk.choices]
 "".join(first_line(pieces))"""
 CONTROL = [
@@ -220,17 +227,18 @@ ICE = [
     "아이에게 얼음이 뜨는 이유를 설명해 주세요.",
     "얼음? 물? 왜 떠?",
 ]
-MONTHLY = """def monthly(prompt_tokens, completion_tokens):
-    spent = Usage(input_tokens=prompt_tokens, output_tokens=completion_tokens)
-    return calc_price(spent, MODEL, provider_id="openai").total_price * 500 * 30
+MONTHLY = """def monthly(prompt_tokens, completion_tokens, input_price, output_price):
+    once = (prompt_tokens * input_price + completion_tokens * output_price) / 1_000_000
+    return once * 500 * 30
 """
 ONCE = MONTHLY.replace(" * 500 * 30", "")
-BY_HAND = """def monthly(prompt_tokens, completion_tokens):
-    return (prompt_tokens * 0.10 + completion_tokens * 0.50) / 1_000_000 * 500 * 30
+BY_DECIMAL = """from decimal import Decimal
+def monthly(prompt_tokens, completion_tokens, input_price, output_price):
+    prices = Decimal(str(input_price)), Decimal(str(output_price))
+    return sum(n * price for n, price in zip((prompt_tokens, completion_tokens), prices)) * 15000 / 10**6
 """
+PRICED = "monthly(usage.prompt_tokens, usage.completion_tokens, 0.10, 0.50)"
 USD = """
-from genai_prices import Usage, calc_price
-
 def ask_safely(messages):
     return sent([message["content"] for message in messages][-1]), None
 
@@ -357,6 +365,9 @@ TRIED = {
             ("ask([user('하늘은 왜 파란가요?')])", "바다에 대해 묻기"),
             ("ask([user('바다는 왜 파란가요?'), assistant('그건…')])", "사용자(`user`)의 메시지로 묻기"),
             ("print(ask([user('바다는 왜 파란가요?')]))", "답변 내용만 셀의 결과로"),
+            ("old = '안녕하세요!'\nask([user('바다는 왜 파란가요?')])\nold", "답변 내용만 셀의 결과로"),
+            ("ask([{'role': '사용자', 'content': '바다는 왜 파란가요?'}])", ACCEPTED),
+            ("ask(['너는 과학자야.', user('바다는 왜 파란가요?')])", ACCEPTED),
             (
                 "client.chat.completions.create(model=MODEL, messages=[user('바다는 왜 파란가요?')])",
                 "답변 내용만 셀의 결과로",
@@ -388,6 +399,10 @@ TRIED = {
                 "    model=MODEL, messages=[user('리스트가 뭐예요?')]).content)['choices'][0]",
                 "보낸 본문을 dict로 보여 주기",
             ),
+            (
+                "old = {'model': MODEL, 'messages': [user('오늘 부산 날씨는?')]}\nask([user('리스트가 뭐예요?')])\nold",
+                "보낸 본문을 dict로 보여 주기",
+            ),
             ("ask([user('리스트가 뭐예요?')], stop=['.'])", ACCEPTED),
         ],
     ),
@@ -403,16 +418,16 @@ TRIED = {
         ],
         APPLES,
         [
-            (f"ask([user(json.dumps('배 두 개 json item count price'))], {JSON_MODE})", "사과 영수증의 문장 보내기"),
+            (f"ask([user(json.dumps('배 두 개 json item count price'))], {JSON_MODE})", "사과를 산 문장 보내기"),
             (f"ask([user({APPLES[0]!r})])", "JSON 모드 켜기"),
             (f"ask([user({APPLES[0]!r})], response_format={{'type': 'text'}})", "JSON 모드 켜기"),
             (
                 f"ask([user('사과 세 개를 4500원에 샀습니다. json으로 주세요.')], {JSON_MODE})",
-                "키의 이름을 글로 알려 주기",
+                "메시지에 키의 이름 적기",
             ),
             (
                 f"ask([user('사과 세 개를 4500원에 샀습니다. json으로. 키는 item, price')], {JSON_MODE})",
-                "키의 이름을 글로 알려 주기",
+                "메시지에 키의 이름 적기",
             ),
             (f"ask([user('사과 세 개를 4500원에 샀습니다. 키는 item, count, price')], {JSON_MODE})", ACCEPTED),
             (f"ask([user({APPLES[0]!r})], {JSON_MODE}, max_tokens=50)", ACCEPTED),
@@ -429,7 +444,7 @@ TRIED = {
         ],
         [words.replace("JSON", "표") for words in APPLES],
         [
-            ("parse('배 두 개를 샀습니다.')", "사과 영수증의 문장 보내기"),
+            ("parse('배 두 개를 샀습니다.')", "사과를 산 문장 보내기"),
             (f"ask([user({APPLES[0]!r})])", "클래스를 `response_format`으로 넘기기"),
             (f"ask([user({APPLES[0]!r})], {JSON_MODE})", "클래스를 `response_format`으로 넘기기"),
             (
@@ -469,6 +484,11 @@ TRIED = {
                 f"''.join(chunk.choices[0].delta.content or '' for chunk in streamed('섬 세 곳은?', {USAGE}))",
                 "모은 글과 토큰 수를 튜플로",
             ),
+            (f"text_of(streamed('섬 세 곳은?', {USAGE})), 12", "모은 글과 토큰 수를 튜플로"),
+            (
+                f"chunks = list(streamed('섬 세 곳은?', {USAGE}))\ntext_of(chunks), chunks[-1].usage.total_tokens",
+                "모은 글과 토큰 수를 튜플로",
+            ),
             (
                 f"chunks = list(streamed('섬 세 곳은?', {USAGE}))\ntext_of(chunks), chunks[-1].usage",
                 "모은 글과 토큰 수를 튜플로",
@@ -487,6 +507,8 @@ TRIED = {
                 "def first_line(pieces):\n    return ''.join(pieces).split('\\n')[0]\n",
                 "`first_line`이 줄바꿈 앞까지만 내놓기",
             ),
+            (GREEDY + READ.replace("WORDS", repr(BOOKMARK[0])), "`first_line`이 줄바꿈 앞까지만 내놓기"),
+            (FIRST + "text_of(streamed('책갈피 만드는 순서는?'))", "첫 줄의 조각을 이어 붙인 글을 셀의 결과로"),
             ("def first_line(pieces):\n    yield from pieces\n", "`first_line`이 줄바꿈 앞까지만 내놓기"),
             (
                 "def first_line(pieces):\n    for piece in pieces:\n        if '\\n' in piece:\n            return\n"
@@ -496,7 +518,7 @@ TRIED = {
             ("def first_line(pieces):\n    pieces[0]\n", "`first_line`이 줄바꿈 앞까지만 내놓기"),
             (FIRST + READ.replace("WORDS", "'종이배를 접는 순서는?'"), "책갈피에 대해 묻기"),
             (FIRST + "ask([user('책갈피 만드는 순서는?')])", "스트리밍으로 보내기"),
-            (FIRST + "first_line(streamed('책갈피 만드는 순서는?'))", "첫 줄을 이은 글을 셀의 결과로"),
+            (FIRST + "first_line(streamed('책갈피 만드는 순서는?'))", "첫 줄의 조각을 이어 붙인 글을 셀의 결과로"),
         ],
     ),
     "04-memory": Tried(
@@ -524,6 +546,12 @@ TRIED = {
             (
                 "ask([system('관제사입니다.'), user('라면은요?')])\n"
                 "ask([system('관제사입니다.'), user('라면은요?'), assistant(''), user('달걀은요?')])",
+                "둘째 요청: 받은 답을 그대로 싣기",
+            ),
+            (
+                TALK.replace("WORDS", "'관제사입니다.'")
+                .replace("ask(messages)", "'4분입니다.'")
+                .replace("longer =", "ask(messages)\nlonger ="),
                 "둘째 요청: 받은 답을 그대로 싣기",
             ),
             (
@@ -564,30 +592,27 @@ TRIED = {
     ),
     "05-bill": Tried(
         [
-            MONTHLY + "usage = sent(WORDS).usage\nmonthly(usage.prompt_tokens, usage.completion_tokens)",
-            MONTHLY.replace("* 500 * 30", "* 15000")
-            + "usage = ask_safely([user(WORDS)])[0].usage\nmonthly(usage.prompt_tokens, usage.completion_tokens)",
-            BY_HAND + "got = sent(WORDS)\nmonthly(got.usage.prompt_tokens, got.usage.completion_tokens)",
+            MONTHLY + "usage = sent(WORDS).usage\n" + PRICED,
+            MONTHLY.replace("* 500 * 30", "* 15000") + "usage = ask_safely([user(WORDS)])[0].usage\n" + PRICED,
+            BY_DECIMAL + "usage = sent(WORDS).usage\nround(" + PRICED + ", 4)",
         ],
         ICE,
         [
             (ONCE, "`monthly`가 한 달 요금을 계산하기"),
             (MONTHLY.replace("* 500 * 30", "* 500"), "`monthly`가 한 달 요금을 계산하기"),
             (MONTHLY.replace("* 500 * 30", "* 500 * 31"), "`monthly`가 한 달 요금을 계산하기"),
-            (MONTHLY.replace("output_tokens=completion", "output_tokens=prompt"), "`monthly`가 한 달 요금을 계산하기"),
             (
-                MONTHLY.replace("    return ", "    print(").replace("30\n", "30)\n"),
+                MONTHLY.replace("completion_tokens * output", "completion_tokens * input"),
                 "`monthly`가 한 달 요금을 계산하기",
             ),
+            (MONTHLY.replace(" / 1_000_000", ""), "`monthly`가 한 달 요금을 계산하기"),
+            (MONTHLY.replace("return once * 500 * 30", "print(once * 500 * 30)"), "`monthly`가 한 달 요금을 계산하기"),
             (MONTHLY, "얼음에 대해 묻기"),
-            (MONTHLY + "ask_safely('얼음은 왜 뜨나요?')", "얼음에 대해 묻기"),
             (MONTHLY + "sent('불은 왜 뜨겁나요?')", "얼음에 대해 묻기"),
             (MONTHLY + "for _ in range(15_000):\n    sent('얼음은 왜 뜨나요?')", "한 번만 보내기"),
             (MONTHLY + "sent('얼음은 왜 뜨나요?').usage.total_tokens * 500 * 30", "한 달 요금을 셀의 결과로"),
-            (
-                MONTHLY + "usage = sent('얼음은 왜 뜨나요?').usage\nprint(monthly(usage.prompt_tokens, 36))",
-                "한 달 요금을 셀의 결과로",
-            ),
+            (MONTHLY + "usage = sent('얼음은 왜 뜨나요?').usage\nprint(" + PRICED + ")", "한 달 요금을 셀의 결과로"),
+            (MONTHLY + "ask_safely([user('얼음은 왜 뜨나요?')])[0].usage", "한 달 요금을 셀의 결과로"),
             (MONTHLY + "ask_safely([user('얼음은 왜 뜨나요?')]).usage", "한 달 요금을 셀의 결과로"),
         ],
         prelude=USD,
@@ -653,6 +678,8 @@ TRIED = {
             (HANDED.replace("to_won(usd)", "to_won()"), "`to_won`이 원으로 바꾸기"),
             (HANDED.replace("1400", "1300") + "chat([user('20달러는?')])", "`to_won`이 원으로 바꾸기"),
             (HANDED + "chat([user('오늘 환율은?')])", "20달러를 묻기"),
+            (HANDED + "chat([user('120달러는 몇 원인가요?')])", "20달러를 묻기"),
+            (HANDED + "chat([user('20유로는 몇 원인가요?')])", "20달러를 묻기"),
             (TO_WON + "FUNCTIONS['to_won'] = to_won\nchat([user('20달러는?')])", "`to_won`의 설명서 싣기"),
             (HANDED + "ask([user('20달러는?')])", "`to_won`의 설명서 싣기"),
             (TO_WON + "TOOLS = [WON_TOOL]\nchat([user('20달러는?')])", "`to_won`의 결과 28000을 싣기"),

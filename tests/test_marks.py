@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from conftest import Lesson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +60,41 @@ def test_a_file_that_is_none_of_ours_is_kept_aside(content: bytes) -> None:
     FILE.write_bytes(content)
     marks.mark("01-ask")
     assert set(marks.done()) == {"01-ask"}
-    assert Path("progress.json.old").read_bytes() == content
+    assert content in [kept.read_bytes() for kept in Path().glob("progress.json.old*")]
+
+
+def test_files_kept_aside_do_not_replace_each_other() -> None:
+    for content in ("{", "["):
+        FILE.write_text(content, encoding="utf-8")
+        marks.done()
+    assert [Path(f"progress.json.old{n}").read_text(encoding="utf-8") for n in ("", "1")] == ["{", "["]
+
+
+def test_an_editors_mark_and_what_a_newer_version_wrote_are_kept() -> None:
+    FILE.write_text('\ufeff{"chatkit_progress": 2, "more": 1, "done": {"a": "2026-01-01"}}', encoding="utf-8")
+    marks.mark("01-ask")
+    content = json.loads(FILE.read_text(encoding="utf-8"))
+    assert content["chatkit_progress"] == 2 and content["more"] == 1 and set(content["done"]) == {"a", "01-ask"}
+
+
+def test_a_day_that_is_none_is_not_shown() -> None:
+    FILE.write_text('{"done": {"01-ask": "<img src=x onerror=alert(1)>", "01-body": 3}}', encoding="utf-8")
+    assert marks.done() == {}
+
+
+def test_three_kernels_at_once_lose_nothing() -> None:
+    code = "from chatkit import marks\nfor n in range(20): marks.mark(f'NAME-{n}')"
+    running = [subprocess.Popen([sys.executable, "-c", code.replace("NAME", name)]) for name in "abc"]
+    assert [each.wait() for each in running] == [0, 0, 0]
+    assert len(marks.done()) == 60
+
+
+def test_a_broken_exercise_hides_only_its_own_lesson(lesson: Lesson, capsys: pytest.CaptureFixture[str]) -> None:
+    (lesson.folder / "exercises").mkdir()
+    (lesson.folder / "exercises" / "01-a.json").write_text("{", encoding="utf-8")
+    lesson.start()
+    assert say("progress_total", n=0, done=0) in str(chatkit.progress())
+    assert "01-a.json" in capsys.readouterr().out
 
 
 def test_the_learner_is_told_of_a_fresh_start(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ HALF = """chatkit.exercise("02-json")
 messages = [{"role": "user", "content": "사과 세 개를 4500원에 샀습니다. JSON의 키는 item, count, price입니다."}]
 client.chat.completions.create(model=MODEL, reasoning_effort="none", messages=messages)"""
 SOLVED = f"""{HALF[:-1]}, response_format={{"type": "json_object"}})
-1500"""
+4500 / 3"""
 QUESTION = 'chatkit.quiz("02-length")'
 SHOWN = "id => { %s return cell.outputArea.node.innerText }"
 INCLUDES = "([id, text]) => { %s return cell.outputArea.node.innerText.includes(text) }"
@@ -82,7 +82,7 @@ def test_a_question_is_answered_with_the_keyboard_alone_and_remembered(lab: Lab)
 
 def test_progress_is_shown_as_a_table(lab: Lab) -> None:
     text = shown(lab, "chatkit.progress()", "02_chat_completions")
-    assert "✓ JSON 모드로 영수증 읽기" in text and "○ Pydantic 모델로 영수증 읽기" in text
+    assert "✓ JSON 모드로 값 뽑기" in text and "○ Pydantic 모델로 값 뽑기" in text
 
 
 def test_nothing_is_fetched_from_elsewhere(lab: Lab) -> None:
