@@ -25,7 +25,7 @@ def judging(step: exercises.Step) -> Callable[[], object]:
 
     def judge() -> object:
         seen = exercises.view(asked)
-        return exercises.refusals(seen), exercises.marks(step, seen)
+        return exercises.refusal(seen), exercises.marks(step, seen)
 
     return judge
 

@@ -75,7 +75,7 @@ class Attempt:
         self._lock = threading.Lock()
         self._at = self._requests = 0
         self._latest: list[bool] = []  # of the step that comes next, what its last request reached
-        self._refused: list[Goal] = []
+        self._refused: Goal | None = None
         self._too_many = False
         self._reply: Json | None = None
         self._facts: dict[str, Json] = {}
@@ -118,7 +118,7 @@ class Attempt:
     def _judge(self, request: Request) -> None:
         body = exercises.view(request.get("json"))
         # A live API refuses by itself.
-        self._reply, self._refused = None, exercises.refusals(body) if self._plays else []
+        self._reply, self._refused = None, exercises.refusal(body) if self._plays else None
         step = self._reached(body)
         self._facts["body"] = exercises.plain(request.get("json"))
         if step is not None and self._plays:
@@ -148,7 +148,7 @@ class Attempt:
             self._reply = authored.response(request, reply, f"{self.exercise.id}-{step + 1}", day)
         except (ChatkitError, AttributeError, LookupError, TypeError, ValueError):
             # A value of another type than the API takes, in a place that no rule looks at.
-            self._refused = [Goal(say("exercise_accepted"), (say("exercise_malformed"),))]
+            self._refused = Goal(say("exercise_accepted"), (say("exercise_malformed"),))
             raise ExerciseUnmet(say("exercise_unmet")) from None
         self._facts |= _facts(reply)
 
@@ -162,7 +162,8 @@ class Attempt:
     def _findings(self, outcome: Outcome) -> Iterator[_Finding]:
         for function in self.exercise.functions:
             yield self._function_finding(function) if outcome.touched else _Finding(function, "waiting")
-        yield from (_Finding(goal, "missed") for goal in self._refused)
+        if self._refused:
+            yield _Finding(self._refused, "missed")
         for number, step in enumerate(self.exercise.steps):
             yield from map(_Finding, step.rules, self._states(number, step))
         everything = self._at == len(self.exercise.steps)

@@ -314,12 +314,13 @@ _FORMS: dict[str, Json] = {
 }
 
 
-def refusals(body: Mapping[str, Json]) -> list[Goal]:
-    """Return what the API itself would refuse of a body in the form of `view`, as goals that are not reached.
+def refusal(body: Mapping[str, Json]) -> Goal | None:
+    """Return what the API itself would refuse of a body in the form of `view`, as a goal not reached.
 
-    Raises nothing: whatever came is judged.
+    One thing at a time, as the API does; whatever came is judged.
     """
-    return [Goal(say("exercise_accepted"), (hint,)) for hint in _refused(body)]
+    hint = next(_refused(body), None)
+    return Goal(say("exercise_accepted"), (hint,)) if hint else None
 
 
 def _refused(body: Mapping[str, Json]) -> Iterator[str]:

@@ -445,8 +445,8 @@ KO = {
         "`model`에 강의가 모르는 이름이 왔습니다: {got!r}. 첫 셀에서 정한 `MODEL`을 `model=MODEL`로 넘기세요."
     ),
     "exercise_parameter": (
-        '이 요청대로라면 이 모델은 `{name}`을(를) 400 오류로 거절합니다. `reasoning_effort="none"`이 있는지 보고, '
-        "있는데도 그렇다면 `{name}`을(를) 빼세요."
+        '이 모델이 400 오류로 거절하는 매개변수입니다: `{name}`. `reasoning_effort`를 `"none"`으로 적었는지 보고, '
+        "적었는데도 그렇다면 그 매개변수를 빼세요."
     ),
     "exercise_no_messages": "`messages`에 메시지가 하나도 없습니다. `role`과 `content`가 있는 dict를 목록에 담으세요.",
     "exercise_strange_messages": (

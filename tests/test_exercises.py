@@ -41,10 +41,10 @@ well_formed = st.fixed_dictionaries(
 def test_whatever_came_is_judged_and_left_as_it_was(body: Any) -> None:
     before = copy.deepcopy(body)
     seen = exercises.view(body)
-    first = [goal.hints for goal in exercises.refusals(seen)]
+    first = exercises.refusal(seen)
     judged = [exercises.marks(step, seen) for exercise in BANK for step in exercise.steps]
     assert body == before
-    assert first == [goal.hints for goal in exercises.refusals(seen)]
+    assert first == exercises.refusal(seen)
     assert judged == [exercises.marks(step, seen) for exercise in BANK for step in exercise.steps]
 
 
@@ -84,7 +84,7 @@ def test_parts_count_as_their_text() -> None:
 
 def test_a_plain_request_to_the_courses_model_is_accepted() -> None:
     body = {"model": LUNA, "messages": [{"role": "user", "content": "안녕"}], "reasoning_effort": "none"}
-    assert exercises.refusals(exercises.view({**body, "temperature": 1, "tools": []})) == []
+    assert exercises.refusal(exercises.view({**body, "temperature": 1, "tools": []})) is None
 
 
 def test_no_rule_of_the_lessons_reads_a_reply() -> None:
