@@ -4,6 +4,7 @@ python start.py              JupyterLab on lesson 1 with recorded responses (no 
 python start.py lab 03       the same, on lesson 3 (--projector, --no-browser)
 python start.py test [...]   all checks; with arguments, pytest alone
 python start.py wheels       fill ./wheels for CHATKIT_WHEELS=wheels on machines without a network
+python start.py workshop ... what an instructor needs: slides, seats, gateway, hub (workshop/INSTRUCTOR.md)
 python start.py reset 02     any other word goes to the chatkit command
 """
 
@@ -21,6 +22,8 @@ PYTHON = BIN / ("python.exe" if os.name == "nt" else "python")
 STAMP = VENV / "chatkit-installed.txt"
 CONSTRAINTS = HERE / "constraints.txt"
 OLDEST = (3, 11)
+EXTRAS = ["", "workshop", "test"]  # each has all of those before it
+FOLDERS = {"test": "tests", "workshop": "workshop"}  # commands that are a folder's __main__.py
 
 
 def main(arguments):
@@ -38,15 +41,15 @@ def main(arguments):
         command, rest = "lab", arguments
     if command == "wheels":
         return wheels()
-    set_up("test" if command == "test" else "")
+    set_up(command if command in FOLDERS else "")
     environment = {
         **os.environ,
         "PYTHONUTF8": "1",
         "VIRTUAL_ENV": str(VENV),
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    if command == "test":
-        return run([PYTHON, HERE / "tests", *rest], environment)
+    if command in FOLDERS:
+        return run([PYTHON, HERE / FOLDERS[command], *rest], environment)
     # -P: the installed package, not the folder this file lies in
     return run([PYTHON, "-P", "-m", "chatkit", command, *rest], environment)
 
@@ -63,7 +66,8 @@ def run(command, environment):
 def set_up(extra):
     """Install into .venv what is not there yet; an interrupted set-up is made anew, an outdated one renewed."""
     installed = STAMP.read_text(encoding="utf-8").splitlines() if PYTHON.exists() and STAMP.exists() else [""]
-    if installed[0] == sys.version and installed[-1] in {fingerprint("test"), fingerprint(extra)}:
+    enough = {fingerprint(larger) for larger in EXTRAS[EXTRAS.index(extra) :]}
+    if installed[0] == sys.version and installed[-1] in enough:
         return
     print("가상 환경(.venv)을 준비합니다. 처음 한 번은 1~2분 걸립니다.", flush=True)
     uv = shutil.which("uv")
