@@ -6,6 +6,7 @@ import argparse
 import sys
 from decimal import Decimal
 
+import classroom
 import guide
 import live
 import seats
@@ -49,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("spending", help="자리마다 쓴 금액을 보여 줍니다")
     command.set_defaults(run=_spending)
+
+    command = commands.add_parser("hub", help="이 컴퓨터에서 JupyterHub를 켜고 자리의 서버를 미리 띄웁니다")
+    command.add_argument("count", type=int, help="자리 수")
+    command.add_argument("--host", default="0.0.0.0", help="받을 주소(0.0.0.0: 같은 네트워크 모두)")
+    command.add_argument("--port", type=int, default=8000, help="포트(8000). 다음 두 포트도 안에서 씁니다")
+    command.set_defaults(run=lambda options: classroom.hub(options.count, options.host, options.port))
 
     command = commands.add_parser("guide", help="bring the generated parts of INSTRUCTOR.md in step with the lessons")
     command.set_defaults(run=_guide)

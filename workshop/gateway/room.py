@@ -35,8 +35,8 @@ class Price:
         details = usage.get("prompt_tokens_details") or {}
         cached, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
         plain = usage["prompt_tokens"] - cached - written
-        sum_ = plain * self.input + cached * self.cached + written * self.cache_write
-        return (sum_ + usage["completion_tokens"] * self.output) / _MILLION
+        read = plain * self.input + cached * self.cached + written * self.cache_write
+        return Decimal((read + usage["completion_tokens"] * self.output) / _MILLION)
 
     def highest(self, request: Mapping[str, Any], longest: int) -> Decimal:
         """Return the most a request can cost: a token is at least a byte, an answer at most its limit."""
