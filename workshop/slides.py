@@ -7,6 +7,7 @@ that has a `slideshow.slide_type` all the same, as any notebook editor writes it
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ _NUMBERED = re.compile(r"^(## \d\.\d .+?) · (핵심|선택) · (\d+분)$", flag
 _FOLDED = re.compile(r"<details>\s*<summary>.*?</summary>(.*?)</details>", flags=re.S)  # a key press unfolds it
 _ANSWER = "정답은 ("
 _SEEN = ("|", "!", ">", "- ", "1. ", "```", "<details")
+_SKIPPED = ("%xmode", "chatkit.exercise(")  # the set-up; a card that says what the passage above it says
 _LONGEST = 16  # lines of code on one slide
 
 
@@ -70,8 +72,11 @@ def placed(cells: list[Any]) -> Iterator[Any]:
             waiting = 0
             heading = re.match(r"#+ ", cell.source)
             numbered = bool(_NUMBERED.match(cell.source)) if heading and heading[0] == "## " else numbered
-            yield from _prose(cell, whole=not numbered)
-        elif cell.source.startswith("%xmode") or cell.source.strip().startswith("# 여기"):
+            aside = not numbered and cell.source.startswith("풀이는 ")
+            yield from _notes(cell, [cell.source]) if aside else _prose(cell, whole=not numbered)
+        elif cell.source.startswith("chatkit.quiz(") and cell.outputs:
+            yield from _question(cell)
+        elif cell.source.startswith(_SKIPPED):
             yield _at("skip", cell)
         else:
             lines = len(cell.source.splitlines())
@@ -150,6 +155,23 @@ def _shown(cell: Any) -> Any:
     """Leave out what a saved widget shows: its view is not saved, and its name in text says nothing to a room."""
     seen = [output for output in cell.outputs if not _is_widget(output)]
     return type(cell)(cell, outputs=seen)
+
+
+def _question(cell: Any) -> Iterator[Any]:
+    """Yield a question of `chatkit.quiz` and, at a key press, its answer with the reasons."""
+    import nbformat
+
+    seen, *folded = _FOLDED.split(cell.outputs[0].data["text/html"])
+    passage = nbformat.v4.new_markdown_cell()
+    yield _at("subslide", passage, _markdown(seen))
+    yield from (_at("fragment", passage, _markdown(text)) for text in folded if "<li>" in text)
+
+
+def _markdown(shown: str) -> str:
+    """Return the HTML of a question as Markdown: nbconvert takes a page's own HTML in a passage apart."""
+    for tag, mark in {"b": "**", "/b": "**", "code": "`", "/code": "`", "ul": "\n", "li": "\n- "}.items():
+        shown = shown.replace(f"<{tag}>", mark)
+    return html.unescape(re.sub(r"<[^>]*>", "", shown))
 
 
 def _is_widget(output: Any) -> bool:
