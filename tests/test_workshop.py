@@ -280,6 +280,13 @@ def test_the_gateway_is_told_the_key_and_nothing_else_of_the_instructors(tmp_pat
     assert "ghp_other" not in told.values()
 
 
+def test_a_gateway_is_not_opened_with_a_seats_key_which_would_lead_back_to_itself(tmp_path, monkeypatch):
+    folder, _rules, cards = made(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", re.search(r"sk-seat01-\S+", cards)[0])
+    with pytest.raises(ChatkitError, match="자리 키가 있습니다"):
+        live.gateway("127.0.0.1", 0, folder)
+
+
 def test_a_gateway_without_seats_says_how_to_make_them(tmp_path):
     with pytest.raises(ChatkitError, match="workshop seats 30 --budget"):
         live.gateway_environment("sk-master", "https://api.openai.com", tmp_path)

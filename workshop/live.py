@@ -27,8 +27,8 @@ def gateway(host: str, port: int, folder: Path = ROOM) -> int:
     Raises:
         ChatkitError: there are no seats yet, or no key.
     """
-    python = prepare("gateway", HERE / "requirements.txt")
     environment = gateway_environment(*_upstream(), folder)
+    python = prepare("gateway", HERE / "requirements.txt")
     print(f"게이트웨이: http://{own_address()}:{port}/v1 (끝내려면 Ctrl+C). 쓴 금액: python start.py workshop spending")
     command = [str(python), str(HERE), str(folder), host, str(port)]
     with subprocess.Popen(command, env=environment) as process:
@@ -56,6 +56,8 @@ def _upstream() -> tuple[str, str]:
 
     given = {**dotenv_values(PROJECT / ".env", encoding="utf-8"), **os.environ}
     key = given.get("OPENAI_API_KEY") or _asked()
+    if key.startswith("sk-seat"):
+        raise ChatkitError("OPENAI_API_KEY에 자리 키가 있습니다. 강사의 .env에는 API에서 받은 키를 적고 다시 실행하세요.")
     return key, given.get("OPENAI_BASE_URL") or _API
 
 
