@@ -57,7 +57,7 @@ def _upstream() -> tuple[str, str]:
     given = {**dotenv_values(PROJECT / ".env", encoding="utf-8"), **os.environ}
     key = given.get("OPENAI_API_KEY") or _asked()
     if key.startswith("sk-seat"):
-        raise ChatkitError("OPENAI_API_KEY에 자리 키가 있습니다. 강사의 .env에는 API에서 받은 키를 적고 다시 실행하세요.")
+        raise ChatkitError("OPENAI_API_KEY에 자리 키가 있습니다. 강사의 .env에는 API에서 받은 키를 적으세요.")
     return key, given.get("OPENAI_BASE_URL") or _API
 
 

@@ -19,6 +19,7 @@ NOT_NOW = (429, 502, 503)  # the hub is busy with others
 
 
 def main(api: str, seats: int) -> int:
+    wait_for_hub(api)
     names = [f"seat-{number:02}" for number in range(1, seats + 1)]
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as starters:
         for name, ready in zip(names, starters.map(lambda name: started(api, name), names), strict=True):
@@ -26,6 +27,19 @@ def main(api: str, seats: int) -> int:
             if not ready:
                 return 1
     return 0
+
+
+def wait_for_hub(api: str) -> None:
+    """Wait until the hub answers: it may have been started a moment ago."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            read(api, "/")
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
 
 
 def started(api: str, name: str) -> bool:

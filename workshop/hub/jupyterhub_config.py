@@ -18,9 +18,8 @@ c = get_config()  # noqa: F821 - JupyterHub provides it
 c.JupyterHub.bind_url = f"http://{os.environ['WORKSHOP_HUB_HOST']}:{PORT}"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{PORT + 1}"
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{PORT + 2}"
-c.ConfigurableHTTPProxy.command = [
-    str(HERE / ".." / ".." / ".venv-hub" / "node_modules" / ".bin" / "configurable-http-proxy")
-]
+proxy = HERE.parent.parent / ".venv-hub" / "node_modules" / ".bin" / "configurable-http-proxy"
+c.ConfigurableHTTPProxy.command = [str(proxy), "--log-level", "warn"]
 c.ConfigurableHTTPProxy.pid_file = str(FOLDER / "proxy.pid")
 c.JupyterHub.db_url = f"sqlite:///{FOLDER / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(FOLDER / "cookie_secret")

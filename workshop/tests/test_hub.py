@@ -64,7 +64,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         )
     running = Hub(f"http://127.0.0.1:{port}", password, folder, originals, process)
     try:
-        _wait_for(running)
         started = time.perf_counter()
         before = [str(python), str(classroom.HERE / "before_class.py"), f"{running.address}/hub/api", str(LEARNERS)]
         assert subprocess.call(before, env={**environment, "HUB_TOKEN": token}) == 0, running.log
@@ -94,17 +93,6 @@ def _three_free_ports() -> int:
         port = free_port()
         if port < 65_000:
             return port
-
-
-def _wait_for(hub: Hub) -> None:
-    end = time.monotonic() + 120
-    while True:
-        with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{hub.address}/hub/api", timeout=5).ok:
-                return
-        assert hub.process.poll() is None, hub.log
-        assert time.monotonic() < end, hub.log
-        time.sleep(0.2)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
