@@ -26,6 +26,7 @@ def main(api: str, seats: int) -> int:
             print(f"{name}: {'준비됨' if ready else '시작하지 못함'}", flush=True)
             if not ready:
                 return 1
+    print("모두 준비되었습니다.", flush=True)
     return 0
 
 

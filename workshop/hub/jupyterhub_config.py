@@ -19,14 +19,15 @@ c.JupyterHub.bind_url = f"http://{os.environ['WORKSHOP_HUB_HOST']}:{PORT}"
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{PORT + 1}"
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{PORT + 2}"
 proxy = HERE.parent.parent / ".venv-hub" / "node_modules" / ".bin" / "configurable-http-proxy"
-c.ConfigurableHTTPProxy.command = [str(proxy), "--log-level", "warn"]
+c.ConfigurableHTTPProxy.command = [str(proxy)]
+c.ConfigurableHTTPProxy.log_level = "warn"
 c.ConfigurableHTTPProxy.pid_file = str(FOLDER / "proxy.pid")
 c.JupyterHub.db_url = f"sqlite:///{FOLDER / 'hub.sqlite'}"
 c.JupyterHub.cookie_secret_file = str(FOLDER / "cookie_secret")
 c.JupyterHub.cleanup_servers = True
 
-c.JupyterHub.authenticator_class = "dummy"
-c.DummyAuthenticator.password = os.environ["WORKSHOP_HUB_PASSWORD"]
+c.JupyterHub.authenticator_class = "shared-password"
+c.SharedPasswordAuthenticator.user_password = os.environ["WORKSHOP_HUB_PASSWORD"]
 c.Authenticator.allowed_users = set(os.environ["WORKSHOP_HUB_SEATS"].split())
 
 c.JupyterHub.spawner_class = "simple"

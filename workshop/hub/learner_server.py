@@ -74,6 +74,7 @@ def options() -> list[str]:
         # Sockets, not ports: thirty servers looking for free ports at the same time find the same ones.
         "--KernelManager.transport=ipc",
         "--LabApp.news_url=None",
+        "--ServerApp.log_level=WARN",
         "--MappingKernelManager.cull_idle_timeout=3600",
         "--MappingKernelManager.cull_interval=300",
     ]
