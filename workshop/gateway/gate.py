@@ -61,7 +61,7 @@ class Gate:
         seat = self._room.seat(_key(scope))
         scope = {**scope, "path": _INNER, "raw_path": _INNER.encode(), "workshop_seat": seat}
         if seat is None:  # LiteLLM asks `authenticate`, which refuses it
-            await self._app(_with_length(scope, body), _said(body), send)
+            await self._app(_with_length(scope, body), _said(body, receive), send)
             return
         request = _parsed(body)
         if request is None:
@@ -72,13 +72,15 @@ class Gate:
         if price is None:
             await _refuse(send, 404, self._unknown(request), param="model", code="model_not_found")
             return
-        await self._metered(scope, seat, price, request, send)
+        await self._metered(scope, seat, price, request, receive, send)
 
     def _unknown(self, request: dict[str, Any]) -> str:
         known = ", ".join(self._room.models)
         return f"이 방에서 쓸 수 없는 모델입니다: {request.get('model')!r}. 쓸 수 있는 모델: {known}."
 
-    async def _metered(self, scope: Message, seat: Seat, price: Price, request: dict[str, Any], send: Send) -> None:
+    async def _metered(
+        self, scope: Message, seat: Seat, price: Price, request: dict[str, Any], receive: Receive, send: Send
+    ) -> None:
         limited = self._room.limited(request)
         limits = Limits(seat.budget, self._room.budget, self._room.per_minute)
         try:
@@ -89,13 +91,15 @@ class Gate:
         except Spent as spent:
             await _stop(send, spent)
             return
-        asked = bool((request.get("stream_options") or {}).get("include_usage"))
+        options = request.get("stream_options")
+        asked = isinstance(options, dict) and bool(options.get("include_usage"))
         body = json.dumps(limited, ensure_ascii=False).encode()
 
         def settle(usage: dict[str, Any] | None) -> None:
             self._ledger.settle(call, price.of(usage) if usage else Decimal(0))
 
-        await self._app(_with_length(scope, body), _said(body), Meter(self._clean(send), settle, usage_asked=asked))
+        meter = Meter(self._clean(send), settle, usage_asked=asked)
+        await self._app(_with_length(scope, body), _said(body, receive), meter)
 
     def _clean(self, send: Send) -> Send:
         """Return `send` with an error about the room's own key told as what it is, and that key in none."""
@@ -152,7 +156,7 @@ class Meter:
         if self._streamed:
             return b"".join(self._events(last))
         usage = (_parsed(self._pending) or {}).get("usage") if last else None
-        if usage:
+        if _tells(usage):
             self._settle(usage)
         return data
 
@@ -167,7 +171,7 @@ class Meter:
 
     def _passes(self, event: bytes) -> bool:
         chunk = _parsed(event.removeprefix(b"data:").strip()) if b'"usage"' in event else None
-        if not chunk or not chunk.get("usage"):
+        if not chunk or not _tells(chunk.get("usage")):
             return True
         self._settle(chunk["usage"])
         return self._usage_asked or bool(chunk.get("choices"))
@@ -188,6 +192,11 @@ async def authenticate(request: Any, api_key: str) -> Any:  # noqa: ARG001 - Lit
     return UserAPIKeyAuth(api_key=seat.name, user_id=seat.name)
 
 
+def _tells(usage: Any) -> bool:
+    """Say whether a usage holds what a price is made of; without it a call stays at its highest price."""
+    return isinstance(usage, dict) and {"prompt_tokens", "completion_tokens"} <= usage.keys()
+
+
 async def _body(receive: Receive) -> bytes:
     parts, more = [], True
     while more:
@@ -197,19 +206,14 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-def _said(body: bytes) -> Receive:
-    """Return a `receive` that gives a body that was read already, then waits: the learner is still there."""
-    import asyncio
-
+def _said(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, then what comes: the learner hanging up."""
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def receive() -> Message:
-        if messages:
-            return messages.pop()
-        await asyncio.Event().wait()
-        raise AssertionError("never set")
+    async def received() -> Message:
+        return messages.pop() if messages else await receive()
 
-    return receive
+    return received
 
 
 def _with_length(scope: Message, body: bytes) -> Message:

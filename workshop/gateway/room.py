@@ -41,7 +41,8 @@ class Price:
     def highest(self, request: Mapping[str, Any], longest: int) -> Decimal:
         """Return the most a request can cost: a token is at least a byte, an answer at most its limit."""
         sent = len(json.dumps(request, ensure_ascii=False).encode())
-        answers = max(int(request.get("n") or 1), 1)
+        asked = request.get("n")
+        answers = asked if isinstance(asked, int) and asked > 1 else 1
         return (sent * max(self.input, self.cache_write) + answers * longest * self.output) / _MILLION
 
 
@@ -73,14 +74,16 @@ class Room:
     def limited(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return the request with an answer no longer than the room allows, and with its usage asked for.
 
-        An older parameter's name is kept as it is: the API's own refusal of it is part of a lesson.
+        An older parameter's name is kept as it is, and so is nonsense: the API's own refusal is part of a lesson.
         """
         limited = dict(request)
         name = "max_tokens" if "max_tokens" in request else "max_completion_tokens"
         asked = request.get(name)
-        limited[name] = min(asked, self.longest) if isinstance(asked, int) else self.longest
-        if request.get("stream"):
-            limited["stream_options"] = {**(request.get("stream_options") or {}), "include_usage": True}
+        if asked is None or isinstance(asked, int):
+            limited[name] = min(asked or self.longest, self.longest)
+        options = request.get("stream_options") or {}
+        if request.get("stream") and isinstance(options, dict):
+            limited["stream_options"] = {**options, "include_usage": True}
         return limited
 
 

@@ -98,6 +98,15 @@ def test_no_answer_is_longer_than_the_room_allows(gateway, asked, sent):
     assert gateway.upstream.requests[-1].body["max_completion_tokens"] == sent
 
 
+@pytest.mark.parametrize("body", [{"n": "many"}, {"max_completion_tokens": "long"}, {"stream_options": "usage"}])
+def test_nonsense_is_for_the_api_to_refuse(gateway, body):
+    gateway.upstream.answer = Reply(status=400, message="Invalid type")
+    with pytest.raises(openai.BadRequestError, match="Invalid type"):
+        ask(gateway.client(), stream=True, extra_body=body)
+    sent = gateway.upstream.requests[-1].body
+    assert {name: sent[name] for name in body} == body
+
+
 @pytest.mark.parametrize(
     "path", ["/embeddings", "/../key/generate", "/../ui", "/../config/yaml", "/../openai/v1/files"]
 )
@@ -182,7 +191,8 @@ def test_a_stream_that_the_learner_closes_is_counted(gateway):
     with ask(gateway.client(3), stream=True) as chunks:
         next(iter(chunks))
     held.set()
-    assert gateway.ledger.spent("seat-04") > CALL
+    ask(gateway.client(0))
+    assert gateway.ledger.spent("seat-04") > CALL * 10, "the price of the longest answer, for its usage never came"
 
 
 def test_a_stream_that_the_server_breaks_breaks_for_the_learner_too_and_is_counted(gateway):

@@ -127,14 +127,22 @@ class Learner:
 
     def run(self) -> list[tuple[str | None, str | None]]:
         """Run every cell in order and return, for each, the error it says it raises and the one it raised."""
-        kernel = self._post("/api/kernels", {"name": "python3"})["id"]
-        with self._channels(kernel) as channels:
+        with self._channels(self._kernel()) as channels:
             cells = [cell for cell in self.lesson()["cells"] if cell["cell_type"] == "code"]
             told = [cell["metadata"].get("chatkit", {}).get("raises") for cell in cells]
             return [
-                (error, self._execute(channels, "".join(cell["source"])))
+                (error, self._execute(channels, "".join(cell["source"]))[0])
                 for error, cell in zip(told, cells, strict=True)
             ]
+
+    def says(self, source: str) -> str:
+        """Run one cell in a new kernel and return what it prints."""
+        with self._channels(self._kernel()) as channels:
+            return self._execute(channels, source)[1]
+
+    def _kernel(self) -> str:
+        session = {"type": "notebook", "path": LESSON, "name": LESSON, "kernel": {"name": "python3"}}
+        return str(self._post("/api/sessions", session)["kernel"]["id"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"X-XSRFToken": self._cookie("_xsrf")}
@@ -159,7 +167,7 @@ class Learner:
         finally:
             channels.close()
 
-    def _execute(self, channels: websocket.WebSocket, source: str) -> str | None:
+    def _execute(self, channels: websocket.WebSocket, source: str) -> tuple[str | None, str]:
         number = uuid.uuid4().hex
         header = {
             "msg_id": number,
@@ -171,15 +179,17 @@ class Learner:
         content = {"code": source, "silent": False, "store_history": True, "allow_stdin": False, "stop_on_error": False}
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         channels.send(json.dumps(message))
-        error = None
+        error, printed = None, ""
         while True:
             said = json.loads(channels.recv())
             if said["parent_header"].get("msg_id") != number:
                 continue
+            if said["msg_type"] == "stream":
+                printed += said["content"]["text"]
             if said["msg_type"] == "error":
                 error = said["content"]["ename"]
             if said["msg_type"] == "status" and said["content"]["execution_state"] == "idle":
-                return error
+                return error, printed
 
 
 def test_a_wrong_password_and_a_stranger_stay_outside(hub: Hub) -> None:
@@ -234,5 +244,7 @@ def test_a_learner_changes_a_copy_and_never_the_lessons(hub: Hub) -> None:
     assert "내가 바꾼 제목" in (home / "work" / LESSON).read_text(encoding="utf-8")
     changed = subprocess.run(["git", "status", "--porcelain"], cwd=home, capture_output=True, text=True, check=True)
     assert changed.stdout == "", "the pulled lessons stay as they came, so that pulling again never meets a change"
+    assert learner.says("!chatkit reset 03").count("처음 상태로") == 1
+    assert "내가 바꾼 제목" not in (home / "work" / LESSON).read_text(encoding="utf-8")
     neighbour = hub.folder / "homes" / f"seat-{LEARNERS:02}" / "course" / "work" / LESSON
     assert "내가 바꾼 제목" not in neighbour.read_text(encoding="utf-8")
