@@ -176,13 +176,24 @@ def test_a_spent_budget_outlives_a_restart_and_a_power_cut(small):
     assert small.ledger.spent("seat-02") > CALL, "a call whose end nobody saw stays at its highest price"
 
 
+class Held(threading.Event):
+    """An event that remembers whether the server waited for it or gave up."""
+
+    released = False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.released = super().wait(timeout)
+        return self.released
+
+
 def test_a_stream_arrives_piece_by_piece(gateway):
-    held = threading.Event()
+    held = Held()
     gateway.upstream.answer = Reply("하나 둘 셋", gate=held, gate_before=3)
     chunks = iter(ask(gateway.client(), stream=True))
     assert [next(chunks).choices[0].delta.content for _piece in range(3)] == ["", "하나 ", "둘 "]
     held.set()  # only now does the server send the rest
     assert [chunk.choices[0].delta.content for chunk in chunks] == ["셋 ", None]
+    assert held.released, "the pieces came only because the server stopped waiting"
 
 
 def test_a_stream_that_the_learner_closes_is_counted(gateway):
