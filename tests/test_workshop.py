@@ -107,8 +107,8 @@ def letters(text):
 
 @every_lesson
 def test_slides_hold_every_heading_question_and_change_of_a_lesson(lesson):
-    page = slides.page(lesson)
-    text = letters(re.sub(r"<[^>]+>", "", page))
+    seen = re.sub(r'<aside class="notes">.*?</aside>', "", slides.page(lesson), flags=re.S)
+    text = letters(re.sub(r"<[^>]+>", "", seen))
     told = LESSONS[int(lesson.stem[:2]) - 1]
     for section in told.sections:
         assert letters(section.title) in text
