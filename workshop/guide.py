@@ -142,8 +142,8 @@ def _predictions(course: list[Lesson], say: dict[str, str]) -> Iterator[str]:
                     raise OutOfStep(f"guide.toml has nothing to say at {section.id}: {prediction.key}")
                 choices = " ".join(f"({letter}) {choice}" for letter, choice in prediction.choices.items())
                 yield (
-                    f"**{section.id}** {prediction.question}\n{choices}\n"
-                    f"정답 ({prediction.answer}). **할 말:** {left.pop(prediction.key)}"
+                    f"**{section.id}** {prediction.question}\n\n"
+                    f"- {choices}\n- 정답 ({prediction.answer}). **할 말:** {left.pop(prediction.key)}"
                 )
     if left:
         raise OutOfStep(f"guide.toml speaks of predictions that no lesson asks: {', '.join(left)}")
