@@ -22,10 +22,10 @@ from browser import NoBrowser, chromium
 from isolation import PROJECT
 from ledger import Ledger, Limits, Spent, TooMany
 from playwright.sync_api import sync_playwright
+from room import Room
 
 from chatkit import notebooks
 from chatkit.errors import ChatkitError
-from room import Room
 
 WORKSHOP = PROJECT / "workshop"
 LESSONS = course.lessons()

@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="workshop", description="강의실을 준비합니다. 안내: workshop/INSTRUCTOR.md")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("slides", help="강의 슬라이드를 room/slides 폴더에 만듭니다")
+    command = commands.add_parser("slides", help="강의 슬라이드를 our-room/slides 폴더에 만듭니다")
     command.add_argument("lesson", nargs="?", help="강의 번호. 없으면 모두")
     command.set_defaults(run=_slides)
 

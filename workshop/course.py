@@ -11,7 +11,7 @@ from typing import Any
 from chatkit import notebooks
 
 PROJECT = Path(__file__).resolve().parent.parent
-ROOM = PROJECT / "room"  # what is made for one workshop: slides, seat keys, cards, spending; never committed
+ROOM = PROJECT / "our-room"  # what is made for one workshop: slides, seat keys, cards, spending; never committed
 PREDICTION = "**예측해 보세요.**"
 CHANGE = "**바꿔 보세요.**"
 _FACTS = re.compile(

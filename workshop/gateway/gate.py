@@ -15,7 +15,6 @@ from decimal import Decimal
 from typing import Any
 
 from ledger import Ledger, Limits, Spent, TooMany
-
 from room import Price, Room, Seat
 
 Message = MutableMapping[str, Any]
