@@ -76,7 +76,6 @@ def spending(folder: Path = ROOM) -> str:
     """
     sys.path.insert(0, str(HERE))
     from ledger import Ledger
-
     from room import Room
 
     if not (folder / "room.json").exists():

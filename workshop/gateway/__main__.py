@@ -29,7 +29,6 @@ def main(folder: str, host: str, port: str) -> None:
     from gate import Gate
     from ledger import Ledger
     from litellm.proxy.proxy_server import app
-
     from room import Room
 
     room = Room.load(Path(folder) / "room.json")
