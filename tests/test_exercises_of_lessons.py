@@ -702,7 +702,6 @@ TRIED = {
         [],
         [
             (FIND.replace("return [name", "return sorted([name").replace("answered]", "answered])"), FOUND),
-            (FIND.replace("return [name", "return list({name").replace("answered]", "answered})"), FOUND),
             ("def unanswered(history):\n    return ['call_2']\n", FOUND),
             (
                 FIND.replace("return [name for name in asked if name not in answered]", "return asked"),
