@@ -6,6 +6,7 @@ import ipaddress
 import sys
 from typing import Any
 
+from chatkit import browser
 from chatkit.errors import NetworkBlocked
 from chatkit.messages import say
 
@@ -34,11 +35,14 @@ def block() -> None:
     if not _hooked:
         sys.addaudithook(_refuse)
         _hooked = True
+    if browser.HERE:
+        browser.block()
 
 
 def unblock() -> None:
     global _blocked
     _blocked = False
+    browser.unblock()
 
 
 def is_loopback(host: str) -> bool:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import httpx2
 
-from chatkit import models, network, replay
+from chatkit import browser, models, network, replay
 from chatkit.answers import Answers, Script
 from chatkit.budget import Budget, estimate, in_words
 from chatkit.errors import ChatkitError
@@ -82,6 +82,8 @@ def start(
     """
     global _active, _refusal
     stop()
+    if browser.HERE:
+        browser.prepare(_shell())
     try:
         settings = _Settings()
         session = Session(lesson, settings, _mode(mode, settings), _speed(speed, settings), folder, answers or {})
