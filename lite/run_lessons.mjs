@@ -1,14 +1,14 @@
-// Run notebooks with the site's own Pyodide and kernel, each in a fresh one, the network replaced by a refusal:
-// `node run_lessons.mjs RUNTIME NOTEBOOK...`. Prints one JSON line a cell: notebook, cell, ename, evalue, outputs.
+// Run notebooks with the site's own Python and kernel, each in a fresh one, the network replaced by a refusal:
+// `node run_lessons.mjs SITE NOTEBOOK...`. Prints one JSON line a cell, and a last one with the attempts to reach out.
 import { readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [runtime, ...books] = process.argv.slice(2).map((path) => resolve(path));
+const [site, ...books] = process.argv.slice(2).map((path) => resolve(path));
+const runtime = resolve(site, "static/pyodide");
 const { loadPyodide } = await import(pathToFileURL(`${runtime}/pyodide.mjs`).href);
-const site = JSON.parse(readFileSync(resolve(runtime, "../../jupyter-lite.json"), "utf8"));
-const kernelSettings = site["jupyter-config-data"].litePluginSettings["@jupyterlite/pyodide-kernel-extension:kernel"];
-const { packages } = kernelSettings.loadPyodideOptions;
+const config = JSON.parse(readFileSync(resolve(site, "jupyter-lite.json"), "utf8"))["jupyter-config-data"];
+const { packages } = config.litePluginSettings["@jupyterlite/pyodide-kernel-extension:kernel"].loadPyodideOptions;
 const attempts = [];
 for (const name of ["fetch", "WebSocket", "XMLHttpRequest"])
   globalThis[name] = function (address) {
@@ -25,7 +25,7 @@ kernel, outputs = pyodide_kernel.kernel_instance, []
 shell = kernel.interpreter
 
 def keep(kind):
-    return lambda *parts: outputs.append([kind, *(str(part) for part in parts)])
+    return lambda *parts: outputs.append([kind, *parts])
 
 async def run(source):
     outputs.clear()
@@ -42,20 +42,19 @@ async def run(source):
     kernel._parent_header = {"header": {}}
     reply = await kernel.run(source)
     error = {name: reply.get(name) for name in ("ename", "evalue")} if reply["status"] == "error" else {}
-    return json.dumps({**error, "outputs": outputs})
+    return json.dumps({**error, "outputs": outputs}, default=str)
 `;
 
 for (const book of books) {
-  const python = await loadPyodide({ indexURL: runtime, packages, stdout: () => {}, env: { HOME: "/home/pyodide", CHATKIT_SPEED: process.env.CHATKIT_SPEED ?? "1" } });
+  const env = { HOME: "/home/pyodide", CHATKIT_SPEED: "0", CHATKIT_FPS: "0" };
+  const python = await loadPyodide({ indexURL: runtime, packages, env, stdout: () => {}, stderr: () => {} });
   await python.runPythonAsync(START);
   const run = python.globals.get("run");
   const cells = JSON.parse(readFileSync(book, "utf8")).cells;
   for (const [cell, { cell_type, source }] of cells.entries()) {
     if (cell_type !== "code") continue;
-    const began = performance.now();
     const result = JSON.parse(await run([source].flat().join("")));
-    const seconds = (performance.now() - began) / 1000;
-    console.log(JSON.stringify({ notebook: basename(book), cell, seconds, ...result }));
+    console.log(JSON.stringify({ notebook: basename(book), cell, ...result }));
   }
 }
 console.log(JSON.stringify({ attempts }));
