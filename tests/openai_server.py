@@ -42,14 +42,25 @@ class Reply:
     drop_after: int | None = None
 
 
+_CORS = {f"access-control-allow-{what}": "*" for what in ("origin", "methods")}
+# A star would not include the key's header.
+_CORS["access-control-allow-headers"] = "authorization, content-type, x-stainless-arch, x-stainless-async, " + ", ".join(
+    f"x-stainless-{name}"
+    for name in ("helper-method", "lang", "os", "package-version", "read-timeout", "retry-count", "runtime")
+)
+_CORS["access-control-allow-headers"] += ", x-stainless-runtime-version, x-stainless-timeout"
 Answer = str | Reply | Callable[[Any], str | Reply]
 
 
 class OpenAIServer:
-    """`with OpenAIServer() as server:` listens at `server.base_url` and keeps what it got in `server.requests`."""
+    """`with OpenAIServer() as server:` listens at `server.base_url` and keeps what it got in `server.requests`.
 
-    def __init__(self, answer: Answer = "안녕하세요, 반갑습니다.") -> None:
+    With `cors`, pages of other origins may ask it too.
+    """
+
+    def __init__(self, answer: Answer = "안녕하세요, 반갑습니다.", *, cors: bool = False) -> None:
         self.answer = answer
+        self.extra_headers = _CORS if cors else {}
         self.requests: list[Received] = []
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -146,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST  # noqa: N815
 
+    def do_OPTIONS(self) -> None:
+        self._head(Reply(), "text/plain", ("content-length", "0"))
+
     def log_message(self, *_: object) -> None:
         pass
 
@@ -182,7 +196,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, reply: Reply, content_type: str, length: tuple[str, str]) -> None:
         self.send_response(reply.status)
-        for name, value in {"content-type": content_type, length[0]: length[1], **reply.headers}.items():
+        for name, value in {
+            "content-type": content_type,
+            length[0]: length[1],
+            **self.owner.extra_headers,
+            **reply.headers,
+        }.items():
             self.send_header(name, value)
         self.end_headers()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
+PATH = "courses/chat"
 SITE = PROJECT / "dist" / "lite"
 sys.path.append(str(PROJECT / "tests"))
 
@@ -23,10 +24,10 @@ def site() -> Path:
 
 
 class Served:
-    """A site that is being served: its address, and the bytes that each of its files took."""
+    """A site that is being served: its origin, and the bytes that each of its files took."""
 
-    def __init__(self, origin: str, path: str) -> None:
-        self.origin, self.address = origin, f"{origin}{path}"
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
         self.sent: dict[str, int] = {}
 
     @property
@@ -37,8 +38,8 @@ class Served:
 @pytest.fixture(scope="session")
 def served(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("host")
-    (root / "courses").mkdir()
-    (root / "courses" / "chat").symlink_to(site, target_is_directory=True)
+    (root / PATH).parent.mkdir()
+    (root / PATH).symlink_to(site, target_is_directory=True)
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def copyfile(self, source, outputfile):
@@ -50,7 +51,7 @@ def served(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(root)))
-    served = Served(f"http://127.0.0.1:{server.server_port}", "/courses/chat")
+    served = Served(f"http://127.0.0.1:{server.server_port}")
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield served
     server.shutdown()
