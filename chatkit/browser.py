@@ -20,7 +20,7 @@ from chatkit.messages import say
 HERE = sys.platform == "emscripten"
 # The learner's files, kept by the browser, where a page may have a service worker: over https or on localhost.
 DRIVE = Path("/drive")
-_PROGRESS = ".chatkit_progress.json"
+_PROGRESS = ".chatkit-progress.json"
 # A page reaches the network by these alone. What is on the page's own origin is how JupyterLite itself works.
 _GUARD = """(refuse) => {
     const {fetch, WebSocket, XMLHttpRequest} = globalThis, open = XMLHttpRequest?.prototype.open;
@@ -59,7 +59,14 @@ def prepare(shell: Any) -> None:
 
 def keeps_files() -> bool:
     """Say whether what is written to the drive is there after a reload."""
-    return DRIVE.is_mount()
+    return DRIVE.is_dir()
+
+
+def forgets() -> bool:
+    """Say whether this is a page that keeps nothing: one without a service worker."""
+    import js
+
+    return hasattr(js, "location") and not keeps_files()
 
 
 def can_ask() -> bool:

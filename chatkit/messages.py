@@ -54,6 +54,9 @@ KO = {
         ".env에 OPENAI_API_KEY와 CHATKIT_MODE=auto를 적고 커널을 다시 시작합니다."
     ),
     "missing_broken": "읽지 못한 기록이 {n}개 있습니다: {files}. 이 요청의 기록이 그중에 있을 수 있습니다.",
+    "page_forgets": (
+        "이 페이지는 파일과 진도를 저장하지 못합니다. 간직하려면 https 주소나 localhost에서, 비공개 창이 아닌 창으로 여세요."
+    ),
     "network_blocked": (
         "replay 모드에서는 네트워크를 쓰지 않습니다. 막은 연결: {target}\n"
         "실제로 연결하려면 CHATKIT_MODE=live(환경 변수나 .env)로 바꾸고 커널을 다시 시작하거나, "

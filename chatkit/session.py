@@ -203,6 +203,8 @@ class Session:
             lines.append(say("other_model", asked=asked, used=self._recorded_model()))
         if self._settings.unreadable:
             lines.append(self._settings.unreadable)
+        if browser.HERE and browser.forgets():
+            lines.append(say("page_forgets"))
         lines += [say("broken_file", file=path.name, reason=error.code) for path, error in self.folder.broken.items()]
         return "\n".join(lines)
 

@@ -22,6 +22,9 @@ RUNTIME = "pyodide@314.0.7"
 # The tag that a wheel for this runtime carries: its ABI, and its Python.
 WASM = ["--platform", "pyemscripten_2026_0_wasm32", "--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"]
 KERNEL_PARTS = ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbextension-4")
+NOTE = """
+
+> **브라우저판입니다.** 설치한 것도, 보내는 것도 없습니다. `.env` 파일과 터미널(`start.py`)은 여기서 쓰지 않습니다. 저장되는 곳과 내 키로 물어보는 방법은 왼쪽 파일 목록의 `browser.md`에 있습니다."""  # noqa: E501
 BESIDE = ("data", "images", "own_model.md", "climate.py", "my_bot.py")
 
 
@@ -37,6 +40,7 @@ def main(arguments: list[str]) -> int:
     put_lessons(source / "files")
     put_settings(source)
     build_site(tools, source, site)
+    finish(site)
     print(f"{site}: {megabytes(site):.1f} MB")
     return 0
 
@@ -118,6 +122,7 @@ def put_lessons(folder: Path) -> None:
 
 def use_browser_kernel(path: Path) -> None:
     book = notebooks.read(path)
+    book.cells[0].source += NOTE
     book.metadata["kernelspec"] = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
     path.write_text(notebooks.text_of(book), encoding="utf-8")
 
@@ -141,6 +146,17 @@ def build_site(tools: Path, source: Path, site: Path) -> None:
             code = subprocess.call(command, cwd=source, env=environment, stdout=output, stderr=subprocess.STDOUT)
         if code:
             sys.exit(f"jupyter lite {step} failed:\n{log.read_text(encoding='utf-8', errors='replace')[-3_000:]}")
+
+
+def finish(site: Path) -> None:
+    """Put our own door in front, and let the page wait for its service worker."""
+    shutil.copy2(HERE / "index.html", site / "index.html")
+    shutil.copy2(HERE / "service_worker_first.js", site / "static" / "service_worker_first.js")
+    page = site / "lab" / "index.html"
+    before, found, after = page.read_text(encoding="utf-8").partition("await import(\n")
+    if not found:
+        sys.exit(f"{page} does not start as that of JupyterLite 0.8.6: see `finish` in {Path(__file__).name}.")
+    page.write_text(f"{before}await import('../static/service_worker_first.js');\n{found}{after}", encoding="utf-8")
 
 
 def megabytes(folder: Path) -> float:

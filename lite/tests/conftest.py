@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from place import PATH, PROJECT, SITE
 
-PROJECT = Path(__file__).resolve().parents[2]
-PATH = "courses/chat"
-SITE = PROJECT / "dist" / "lite"
 sys.path.append(str(PROJECT / "tests"))
 
 

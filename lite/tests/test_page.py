@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from browser import Lab, chromium
-from conftest import PATH, PROJECT
+from place import PATH, PROJECT
 from openai_server import OpenAIServer
 from playwright.sync_api import sync_playwright
 from test_pyodide import saved_text
 
 from chatkit import notebooks
+from chatkit.messages import say
 
 _RUN = """async index => {
     const {shell, commands} = window.jupyterapp, {content} = shell.currentWidget;
@@ -26,6 +27,7 @@ _ADD = """async () => {
     content.activeCellIndex = content.widgets.length - 1;
     await commands.execute('notebook:insert-cell-below');
 }"""
+_LAST = "() => window.jupyterapp.shell.currentWidget.content.widgets.at(-2).model.sharedModel.getSource()"
 _OUTPUTS = "index => window.jupyterapp.shell.currentWidget.content.widgets[index].model.outputs.toJSON()"
 # What a learner sees of a cell's output, each time it changes.
 _WATCH = """index => {
@@ -35,6 +37,12 @@ _WATCH = """index => {
         .observe(node, {childList: true, subtree: true, characterData: true});
 }"""
 _READ = "from pathlib import Path\nprint(Path('memo.txt').read_text(encoding='utf-8'))"
+_SOLVED = """chatkit.exercise("01-ask")
+messages = [{"role": "user", "content": "바다는 왜 짠가요? 한 문장으로 답해 주세요."}]
+completion = client.chat.completions.create(
+    model=MODEL, reasoning_effort="none", messages=messages
+)
+completion.choices[0].message.content"""
 _WINDOW = """
 from openai import AsyncOpenAI
 import chatkit.widget
@@ -75,6 +83,20 @@ class Page(Lab):
     def open(self, notebook: str) -> None:
         self.page.goto(f"{self.origin}/{PATH}/lab/index.html?path={notebook}", wait_until="commit")
         self.page.wait_for_function(_KERNEL)
+
+    def seen(self, cell: str) -> str:
+        """Return what a person reads below a cell."""
+        self.wait("id => { %s return cell.outputArea.node.innerText.trim() }", cell)
+        return self.evaluate("id => { %s return cell.outputArea.node.innerText }", cell)
+
+    def reload(self) -> None:
+        """Save and come again, as one does."""
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        self.page.reload(wait_until="commit")
+        self.page.wait_for_function(_KERNEL)
+
+    def _dismiss(self, dialog: Any) -> None:
+        dialog.accept()  # the browser asks whether one really wants to leave
 
     def start(self, source: str) -> str:
         self.page.evaluate(_ADD)
@@ -138,17 +160,34 @@ def test_the_chat_window_answers_what_is_typed(page):
     page.open("03_streaming.ipynb")
     page.run_cell(2)
     page.run(_WINDOW)
-    page.page.locator(".widget-combobox input").fill("사과의 색은?")
-    page.page.get_by_role("button", name="보내기").click()
+    page.page.locator(".widget-vbox").last.get_by_label(say("chat_question")).fill("사과의 색은?")
+    page.page.get_by_role("button", name=say("chat_send")).click()
     page.page.get_by_text("사과는 보통 빨간색이고, 초록색이나 노란색도 있습니다.").wait_for()
 
 
-def test_a_file_that_a_cell_writes_is_there_after_a_reload(page):
-    page.open("01_setup.ipynb")
+def test_notebooks_and_files_are_as_they_were_left_after_a_reload(page):
+    page.open("02_chat_completions.ipynb")
     page.run("from pathlib import Path\nPath('memo.txt').write_text('안녕', encoding='utf-8')")
-    page.open("01_setup.ipynb")
+    page.reload()
+    assert "memo.txt" in page.evaluate(_LAST)
     cell = page.run(_READ)
     assert text(page.outputs(cell)) == "안녕\n"
+
+
+def test_an_exercise_and_a_question_are_graded_and_still_done_after_a_reload(page):
+    page.open("01_setup.ipynb")
+    for index in (3, 5):
+        page.run_cell(index)
+    assert say("exercise_passed") in page.seen(page.run(_SOLVED))
+    page.run('chatkit.quiz("01-stateless")')
+    box = page.page.locator(".widget-vbox").last
+    box.get_by_role("radio").nth(1).check()
+    box.get_by_role("button").click()
+    page.page.get_by_text("✓").last.wait_for()
+    page.reload()
+    page.run_cell(3)
+    shown = page.seen(page.run("chatkit.progress()"))
+    assert "✓" in shown and shown.count("✓") >= 2, shown
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROJECT
+from place import PROJECT
 
 from chatkit import notebooks
 

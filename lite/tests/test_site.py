@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+from place import PROJECT
+
 LOCAL = "./static/pyodide/pyodide.mjs"
 
 
@@ -43,8 +45,6 @@ def test_what_the_browser_runs_is_the_version_that_is_tested_elsewhere(site):
 
 
 def constraints():
-    from conftest import PROJECT
-
     return (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
 
