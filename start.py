@@ -3,6 +3,8 @@
 python start.py              JupyterLab on lesson 1 with recorded responses (no key)
 python start.py lab 03       the same, on lesson 3 (--projector, --no-browser)
 python start.py test [...]   all checks; with arguments, pytest alone
+python start.py lite         build the browser edition into dist/lite (needs Node.js 20)
+python start.py test-lite    build it and check it
 python start.py wheels       fill ./wheels for CHATKIT_WHEELS=wheels on machines without a network
 python start.py workshop ... what an instructor needs: slides, seats, gateway, hub (workshop/INSTRUCTOR.md)
 python start.py reset 02     any other word goes to the chatkit command
@@ -41,13 +43,15 @@ def main(arguments):
         command, rest = "lab", arguments
     if command == "wheels":
         return wheels()
-    set_up(command if command in FOLDERS else "")
+    set_up("test" if command in ("lite", "test-lite") else command if command in FOLDERS else "")
     environment = {
         **os.environ,
         "PYTHONUTF8": "1",
         "VIRTUAL_ENV": str(VENV),
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
     }
+    if command in ("lite", "test-lite"):
+        return run([PYTHON, HERE / "lite", command, *rest], environment)
     if command in FOLDERS:
         return run([PYTHON, HERE / FOLDERS[command], *rest], environment)
     # -P: the installed package, not the folder this file lies in

@@ -36,7 +36,7 @@ class Script:
         """Answer `input()` from the script: a person is asked first, a headless run echoes."""
         shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
         kernel = getattr(shell, "kernel", None)
-        if hasattr(kernel, "raw_input"):
+        if kernel is not None and hasattr(kernel, "raw_input"):
             ask = kernel.raw_input
             kernel.raw_input = self._asker(ask, lambda: kernel._allow_stdin)
             self._undo = lambda: vars(kernel).pop("raw_input", None)

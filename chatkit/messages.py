@@ -55,7 +55,8 @@ KO = {
     ),
     "missing_broken": "읽지 못한 기록이 {n}개 있습니다: {files}. 이 요청의 기록이 그중에 있을 수 있습니다.",
     "page_forgets": (
-        "이 페이지는 파일과 진도를 저장하지 못합니다. 간직하려면 https 주소나 localhost에서, 비공개 창이 아닌 창으로 여세요."
+        "이 페이지는 파일과 진도를 저장하지 못합니다. "
+        "간직하려면 https 주소나 localhost에서, 비공개 창이 아닌 창으로 여세요."
     ),
     "network_blocked": (
         "replay 모드에서는 네트워크를 쓰지 않습니다. 막은 연결: {target}\n"

@@ -1,4 +1,4 @@
-"""Build the browser edition, a static JupyterLite site: `python build.py [FOLDER]`, below dist/lite without one."""
+"""Build the browser edition: a static JupyterLite site in the folder given, or in dist/lite."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import distribution
@@ -20,7 +19,16 @@ WORK = PROJECT / "build" / "lite"
 SITE = PROJECT / "dist" / "lite"
 RUNTIME = "pyodide@314.0.7"
 # The tag that a wheel for this runtime carries: its ABI, and its Python.
-WASM = ["--platform", "pyemscripten_2026_0_wasm32", "--python-version", "3.14", "--implementation", "cp", "--abi", "cp314"]
+WASM = [
+    "--platform",
+    "pyemscripten_2026_0_wasm32",
+    "--python-version",
+    "3.14",
+    "--implementation",
+    "cp",
+    "--abi",
+    "cp314",
+]
 KERNEL_PARTS = ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbextension-4")
 NOTE = """
 
@@ -167,7 +175,3 @@ def run(command: list[object]) -> None:
     code = subprocess.call([str(part) for part in command], cwd=WORK)
     if code:
         sys.exit(f"failed with exit code {code}: {' '.join(map(str, command))}")
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from isolation import PROJECT, blocked, copy_lessons, environment
 
-SOURCES = ["chatkit", "notebooks", "tests", "benchmarks", "workshop", ".ci", "start.py"]
+SOURCES = ["chatkit", "notebooks", "tests", "benchmarks", "lite", "workshop", ".ci", "start.py"]
 
 
 def main(arguments: list[str]) -> int:

@@ -42,13 +42,6 @@ class Reply:
     drop_after: int | None = None
 
 
-_CORS = {f"access-control-allow-{what}": "*" for what in ("origin", "methods")}
-# A star would not include the key's header.
-_CORS["access-control-allow-headers"] = "authorization, content-type, x-stainless-arch, x-stainless-async, " + ", ".join(
-    f"x-stainless-{name}"
-    for name in ("helper-method", "lang", "os", "package-version", "read-timeout", "retry-count", "runtime")
-)
-_CORS["access-control-allow-headers"] += ", x-stainless-runtime-version, x-stainless-timeout"
 Answer = str | Reply | Callable[[Any], str | Reply]
 
 
@@ -60,7 +53,7 @@ class OpenAIServer:
 
     def __init__(self, answer: Answer = "안녕하세요, 반갑습니다.", *, cors: bool = False) -> None:
         self.answer = answer
-        self.extra_headers = _CORS if cors else {}
+        self.extra_headers = {"access-control-allow-origin": "*"} if cors else {}
         self.requests: list[Received] = []
         self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -158,7 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST  # noqa: N815
 
     def do_OPTIONS(self) -> None:
-        self._head(Reply(), "text/plain", ("content-length", "0"))
+        """Let a page send whatever headers it asks for."""
+        allowed = {"access-control-allow-headers": self.headers["access-control-request-headers"]}
+        self._head(Reply(headers=allowed), "text/plain", ("content-length", "0"))
 
     def log_message(self, *_: object) -> None:
         pass

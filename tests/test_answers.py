@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 import pytest
 from conftest import Lesson
+from IPython.core.interactiveshell import InteractiveShell
 from nbclient import NotebookClient
 
 import chatkit
@@ -117,3 +118,19 @@ def test_a_headless_notebook_runs_through_its_input(lesson: Lesson) -> None:
     assert said.text == "이름: 민수\n이름: 영희\n"
     assert returned.data["text/plain"] == "['민수', '영희']"
     assert notebook.cells[3].outputs[0].ename == "StdinNotImplementedError"
+
+
+def test_an_input_that_the_surroundings_put_back_before_a_cell_is_replaced_again(
+    lesson: Lesson, sit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As JupyterLite's kernel does, which has no `raw_input`."""
+    shell = InteractiveShell.instance()
+    monkeypatch.setattr(shell, "kernel", SimpleNamespace(), raising=False)
+    keyboard = sit("영희", there=False)
+    lesson.start(answers={"이름: ": "민수"})
+    monkeypatch.setattr(builtins, "input", keyboard.ask)
+    shell.run_cell("name = input('이름: ')")
+    assert shell.user_ns["name"] == "민수" and keyboard.prompts == []
+    chatkit.stop()
+    assert input("이름: ") == "영희"
+    InteractiveShell.clear_instance()

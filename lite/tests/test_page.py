@@ -8,19 +8,22 @@ from typing import Any
 
 import pytest
 from browser import Lab, chromium
-from place import PATH, PROJECT
 from openai_server import OpenAIServer
+from place import PATH, PROJECT
 from playwright.sync_api import sync_playwright
 from test_pyodide import saved_text
 
 from chatkit import notebooks
 from chatkit.messages import say
 
-_RUN = """async index => {
+_RUN = """index => {
     const {shell, commands} = window.jupyterapp, {content} = shell.currentWidget;
     content.activeCellIndex = index;
-    await commands.execute('notebook:run-cell').catch(() => null);
+    window.running = true;
+    const done = () => { window.running = false };
+    commands.execute('notebook:run-cell').then(done, done);
 }"""
+_PAUSED = "() => !window.running || document.querySelector('.jp-Stdin-input')"
 # A lesson ends on text; the cell to run is the last one.
 _ADD = """async () => {
     const {shell, commands} = window.jupyterapp, {content} = shell.currentWidget;
@@ -102,14 +105,26 @@ class Page(Lab):
         self.page.evaluate(_ADD)
         return super().start(source)
 
+    def answer(self, typed: str) -> None:
+        """Type into the box of a cell that asks."""
+        box = self.page.locator(".jp-Stdin-input")
+        box.fill(typed)
+        box.focus()
+        self.page.keyboard.press("Enter")
+        box.wait_for(state="detached")
+
     def run_cell(self, index: int) -> list[dict[str, Any]]:
-        """Run a cell as a learner does, and return its outputs."""
+        """Run a cell as a learner does, who answers each question with Enter, and return its outputs."""
         self.page.evaluate(_RUN, index)
+        self.wait(_PAUSED)
+        while self.evaluate("() => window.running"):
+            self.answer("")
+            self.wait(_PAUSED)
         return self.page.evaluate(_OUTPUTS, index)
 
 
 @pytest.fixture(scope="session")
-def visitor(served) -> Iterator[Any]:
+def visitor() -> Iterator[Any]:
     """A browser that has not been here before."""
     with sync_playwright() as playwright, chromium(playwright) as browser:
         yield browser.new_context(locale="ko-KR", viewport={"width": 1280, "height": 1000})
@@ -145,6 +160,16 @@ def test_a_streamed_reply_is_painted_as_it_arrives(page):
     seen = page.evaluate("() => window.seen")
     growing = [len(text) for text in seen]
     assert len(set(growing)) >= 3 and growing == sorted(growing), seen
+
+
+def test_a_cell_that_asks_takes_the_scripted_answer_at_enter(page):
+    page.open("02_chat_completions.ipynb")
+    page.run_cell(3)
+    asked = page.run("chatkit.start('02_chat_completions', answers={'이름: ': '민수'})\nprint(1)")
+    assert text(page.outputs(asked)).endswith("1\n")
+    page.start("print(input('이름: '), '님')")
+    page.answer("")
+    page.page.get_by_text("민수 님").wait_for()
 
 
 def test_a_button_stops_a_reply_that_is_under_way(page):
@@ -221,8 +246,7 @@ def test_a_key_of_ones_own_asks_a_server_that_lets_pages_ask(page):
         page.page.context.route(f"{server.origin}/**", lambda route: route.continue_())
         page.open("01_setup.ipynb")
         cell = page.start(_OWN_KEY % server.base_url)
-        page.page.locator(".jp-Stdin-input").fill("sk-typed-by-hand")
-        page.page.locator(".jp-Stdin-input").press("Enter")
+        page.answer("sk-typed-by-hand")
         page.wait_until_done(cell)
         assert text(page.outputs(cell)).endswith("직접 물어본 답입니다. \n")
         assert [request.headers["authorization"] for request in server.requests] == ["Bearer sk-typed-by-hand"]

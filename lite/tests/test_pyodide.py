@@ -1,4 +1,4 @@
-"""Every lesson and solution under the site's own Python, in Node: what it shows is what is saved, and nothing goes out."""
+"""Every lesson and solution under the site's own Python, in Node: it shows what is saved, and nothing goes out."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def cells(lines, book) -> list[tuple[Any, dict[str, Any]]]:
 def test_a_cell_fails_exactly_where_it_is_tagged(cells):
     for cell, ran in cells:
         expected = cell.metadata.get("chatkit", {}).get("raises")
-        raised = re.search(r"\w+(?=\W*$)", ran["ename"])[0] if "ename" in ran else None  # <class 'openai.NotFoundError'>
+        raised = (
+            re.search(r"\w+(?=\W*$)", ran["ename"])[0] if "ename" in ran else None
+        )  # <class 'openai.NotFoundError'>
         assert raised == expected, f"cell {ran['cell']}: {ran.get('evalue')}"
 
 
