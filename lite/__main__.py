@@ -8,7 +8,7 @@ from pathlib import Path
 
 import build
 
-TESTS = Path(__file__).resolve().parent / "tests"
+PROJECT = Path(__file__).resolve().parent.parent
 
 
 def main(command: str, *arguments: str) -> int:
@@ -16,9 +16,8 @@ def main(command: str, *arguments: str) -> int:
     if failed or command == "lite":
         return failed
     # -P: the installed chatkit, as in all other checks
-    return subprocess.call(
-        [sys.executable, "-P", "-m", "pytest", "-q", *(arguments or [str(TESTS)])], cwd=TESTS.parent.parent
-    )
+    tests = [sys.executable, "-P", "-m", "pytest", "-q", "--durations=5", *(arguments or ["lite/tests"])]
+    return subprocess.call(tests, cwd=PROJECT)
 
 
 if __name__ == "__main__":

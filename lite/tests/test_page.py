@@ -84,7 +84,9 @@ class Page(Lab):
     """A notebook of the site; its cells are counted as in the file."""
 
     def open(self, notebook: str) -> None:
-        self.page.goto(f"{self.origin}/{PATH}/lab/index.html?path={notebook}", wait_until="commit")
+        # A workspace of its own, as the links of the first page have it: a shared one opens all earlier notebooks again.
+        query = f"path={notebook}&workspace={notebook.removesuffix('.ipynb')}"
+        self.page.goto(f"{self.origin}/{PATH}/lab/index.html?{query}", wait_until="commit")
         self.page.wait_for_function(_KERNEL)
 
     def seen(self, cell: str) -> str:
@@ -141,14 +143,25 @@ def page(visitor, served, tmp_path) -> Iterator[Page]:
 def test_a_first_visit_is_at_most_35_mb_and_runs_a_lesson_to_its_end(page, served):
     book = notebooks.read(PROJECT / "notebooks" / "01_setup.ipynb")
     page.open("01_setup.ipynb")
+    assert page.page.get_by_role("menuitem", name="파일").is_visible()
     for index, cell in enumerate(book.cells):
         if cell.cell_type == "code":
             outputs = page.run_cell(index)
             raised = [output["ename"] for output in outputs if output["output_type"] == "error"]
             assert bool(raised) == ("raises-exception" in cell.metadata.get("tags", [])), f"cell {index}: {outputs}"
             assert text(outputs) == saved_text(cell), f"cell {index}"
-    print(f"first visit: {served.megabytes:.1f} MB")
     assert served.megabytes <= 35
+
+
+def test_the_first_page_leads_to_each_lesson(page, served):
+    page.page.goto(f"{served.origin}/{PATH}/")
+    links = page.page.get_by_role("listitem").get_by_role("link").all()
+    targets = [link.get_attribute("href") for link in links]
+    names = [lesson.stem for lesson in notebooks.lessons(PROJECT)]
+    assert targets == [f"lab/index.html?path={name}.ipynb&workspace={name}" for name in names]
+    links[3].click()
+    page.page.wait_for_function(_KERNEL)
+    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.context.path") == "04_system_messages.ipynb"
 
 
 def test_a_streamed_reply_is_painted_as_it_arrives(page):

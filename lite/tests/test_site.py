@@ -6,6 +6,8 @@ import json
 
 from place import PROJECT
 
+from chatkit import notebooks
+
 LOCAL = "./static/pyodide/pyodide.mjs"
 
 
@@ -35,21 +37,15 @@ def test_the_lock_lists_the_wheels_that_are_there_and_no_others(site):
     assert set(settings(site)["loadPyodideOptions"]["packages"]) <= set(packages)
 
 
-def test_what_the_browser_runs_is_the_version_that_is_tested_elsewhere(site):
-    folder = site / "static" / "pyodide"
-    packages = json.loads((folder / "pyodide-lock.json").read_text(encoding="utf-8"))["packages"]
-    pins = (line.split(" ;")[0].split("==") for line in constraints() if "==" in line)
-    pinned = {name.lower().replace("_", "-"): version for name, version in pins}
-    for name in packages.keys() & pinned.keys() - {"jedi", "ipykernel", "widgetsnbextension"}:
-        assert packages[name]["version"] == pinned[name], name
+def test_nothing_of_a_wheel_that_a_page_cannot_run_is_there(site):
+    names = {path.name.partition("-")[0] for path in (site / "static" / "pyodide").glob("*.whl")}
+    assert not names & {"tiktoken", "numpy", "pandas", "matplotlib", "PyYAML"}
 
 
-def constraints():
-    return (PROJECT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-
-
-def test_the_page_speaks_korean(site):
-    translation = json.loads((site / "api" / "translations" / "ko_KR.json").read_text(encoding="utf-8"))
-    assert len(translation["data"]) > 1
-    overrides = (site / "lab" / "schemas" / "all.json").exists() or (site / "jupyter-lite.json").read_text("utf-8")
-    assert overrides
+def test_each_lesson_is_there_unrun_and_says_what_is_different(site):
+    for lesson in notebooks.lessons(PROJECT):
+        book = notebooks.read(site / "files" / lesson.name)
+        assert "browser.md" in book.cells[0].source
+        assert not any(cell.get("outputs") for cell in book.cells)
+        assert len(book.cells) == len(notebooks.read(lesson).cells)
+    assert (site / "files" / "browser.md").is_file()
