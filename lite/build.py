@@ -33,7 +33,8 @@ KERNEL_PARTS = ("ipykernel", "piplite", "pyodide_kernel", "widgetsnbextension-4"
 NOTE = """
 
 > **브라우저판입니다.** 설치한 것도, 보내는 것도 없습니다. `.env` 파일과 터미널(`start.py`)은 여기서 쓰지 않습니다. 저장되는 곳과 내 키로 물어보는 방법은 왼쪽 파일 목록의 `browser.md`에 있습니다."""  # noqa: E501
-BESIDE = ("data", "images", "own_model.md", "climate.py", "my_bot.py")
+# Not climate.py: beside the notebook it would be imported from there, and SQLite cannot write on the page's drive.
+BESIDE = ("data", "images", "own_model.md", "my_bot.py")
 
 
 def main(arguments: list[str]) -> int:

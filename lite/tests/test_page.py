@@ -175,6 +175,14 @@ def test_a_streamed_reply_is_painted_as_it_arrives(page):
     assert len(set(growing)) >= 3 and growing == sorted(growing), seen
 
 
+def test_the_tool_of_lesson_6_has_its_database(page):
+    book = notebooks.read(PROJECT / "notebooks" / "06_chatbot_project.ipynb")
+    page.open("06_chatbot_project.ipynb")
+    [index] = [i for i, cell in enumerate(book.cells) if cell.source.startswith("import climate")]
+    [output] = page.run_cell(index)
+    assert output["data"]["text/plain"] == book.cells[index].outputs[0].data["text/plain"]
+
+
 def test_a_cell_that_asks_takes_the_scripted_answer_at_enter(page):
     page.open("02_chat_completions.ipynb")
     page.run("import chatkit\nchatkit.start('02_chat_completions', answers={'이름: ': '민수'})")
