@@ -498,7 +498,7 @@ KO = {
     "progress_exercises": "연습",
     "progress_questions": "확인 문제",
     "progress_total": (
-        "모두 {n}개 가운데 {done}개를 마쳤습니다(✓ 마침, ○ 남음). 이 기록은 이 컴퓨터의 홈 폴더에만 있고, "
+        "모두 {n}개 가운데 {done}개를 마쳤습니다(✓ 마침, ○ 남음). 이 기록은 이 컴퓨터에만 있고, "
         "지워도 강의에는 지장이 없습니다."
     ),
     "progress_broken": (
