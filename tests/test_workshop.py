@@ -90,7 +90,7 @@ def test_every_command_of_the_guide_is_one_that_exists():
             )
             assert known.returncode == 0, command
         else:
-            assert command[0] in {"doctor", "wheels", "lab", "reset", "test"}, command
+            assert command[0] in {"doctor", "wheels", "lab", "reset", "test", "lite"}, command
             assert all((PROJECT / name).exists() for name in command[1:] if "/" in name), command
 
 
