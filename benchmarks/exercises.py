@@ -1,7 +1,7 @@
 """Measure what judging a request costs: `python benchmarks/exercises.py [--quick] [--json FILE]`.
 
-Each step of the lessons' exercises judges a request with twenty messages, the first time in a process, when its rules
-are compiled, and again.
+Each step of the lessons' exercises judges a request with twenty messages, first and again. Their rules are compiled
+when a cell begins, before any request is sent.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import argparse
 import platform
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from replay import MODEL, ROOT, Row, body, report, row, seconds
@@ -32,10 +33,13 @@ def judging(step: exercises.Step) -> Callable[[], object]:
 
 def rows(rounds: int) -> list[Row]:
     lessons = [path.parent / "recordings" / path.stem for path in notebooks.lessons(ROOT)]
-    steps = [step for lesson in lessons for exercise in exercises.every(lesson) for step in exercise.steps]
+    bank = [exercise for lesson in lessons for exercise in exercises.every(lesson)]
+    steps = [step for exercise in bank for step in exercise.steps]
+    prepared = [1_000 * seconds(partial(exercises.prepare, exercise)) for exercise in bank]
     first = [1_000 * seconds(judging(step), 1) for step in steps]
     again = [1_000 * statistics.median(seconds(judging(step), 1) for _ in range(rounds)) for step in steps]
     return [
+        row("compile an exercise's rules, slowest", max(prepared), "ms", note=f"{len(bank)} exercises"),
         row("judge a request, the first time, slowest step", max(first), "ms", BAR_MS, f"{len(steps)} steps"),
         row("judge a request, again, slowest step", max(again), "ms", BAR_MS),
     ]

@@ -82,6 +82,7 @@ class Attempt:
         self._over = False
 
     def begin(self) -> None:
+        exercises.prepare(self.exercise)
         self._session.judge_by(self)
         self._shell.events.register("post_run_cell", self._end)
 

@@ -369,6 +369,14 @@ def _texts(body: Mapping[str, Json]) -> str:
     return "\n".join(str(message.get("content") or "") for message in body["messages"])
 
 
+def prepare(exercise: Exercise) -> None:
+    """Compile an exercise's rules, so that no request has to wait for it."""
+    nothing = view({})
+    refusal({**nothing, "model": models.default(), "messages": [{}]})
+    for step in exercise.steps:
+        marks(step, nothing)
+
+
 def marks(step: Step, body: Mapping[str, Json], facts: Mapping[str, Json] | None = None) -> list[bool]:
     """Return for each rule of a step whether a body in the form of `view` reaches it."""
     return [rule.accepts(body, facts) for rule in step.rules]
