@@ -154,8 +154,7 @@ class Attempt:
         self._facts |= _facts(reply)
 
     def _said(self) -> str:
-        replies = [step.reply for step in self.exercise.steps[: self._at]] if self._plays else []
-        texts = [reply if isinstance(reply, str) else reply.get("reply") for reply in replies]
+        texts = [_text_of(step.reply) for step in self.exercise.steps[: self._at]] if self._plays else []
         return next((text for text in reversed(texts) if text), "")
 
     # what is reached
@@ -200,9 +199,13 @@ def _is_chat(request: Request) -> bool:
     return where.endswith("/chat/completions")
 
 
+def _text_of(reply: Json) -> str:
+    return reply if isinstance(reply, str) else reply.get("reply") or ""
+
+
 def _facts(reply: Json) -> dict[str, Json]:
     """Return what a rule may ask of a sample reply, if it is a text."""
-    text = reply if isinstance(reply, str) else reply.get("reply")
+    text = _text_of(reply)
     if not text:
         return {}
     from chatkit import tokens

@@ -234,7 +234,7 @@ def every(lesson: Path) -> list[Exercise]:
     Raises:
         ChatkitError: a file cannot be used.
     """
-    return sorted((load(lesson, path.stem) for path in files(lesson)), key=lambda each: (each.level, each.id))
+    return sorted((read(path, Exercise) for path in files(lesson)), key=lambda each: (each.level, each.id))
 
 
 def questions(lesson: Path) -> list[Question]:
@@ -334,13 +334,9 @@ def _refused(body: Mapping[str, Json]) -> Iterator[str]:
     elif not body["messages"]:
         yield say("exercise_no_messages")
     yield from (say(name) for name, schema in _FORMS.items() if not _accepts(json.dumps(schema), body))
-    yield from map(_misplaced, unpaired(body))
+    yield from (say("exercise_unpaired", id=name) for name in unpaired(body))
     if _asks_for_json(body) and "json" not in _texts(body).lower():
         yield say("exercise_says_json")
-
-
-def _misplaced(name: str) -> str:
-    return say("exercise_unpaired", id=name)
 
 
 def unpaired(body: Mapping[str, Json]) -> list[str]:
