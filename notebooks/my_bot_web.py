@@ -12,6 +12,13 @@ from nicegui import ui
 
 EXPLAINED = (my_bot.BotError, openai.OpenAIError, UnicodeEncodeError, OSError)
 
+# The text goes along with the submission, so that it is what stands in the box. It stays there, selected, until it is
+# answered: the next question replaces it, and one that fails is still there.
+SUBMIT = """event => {
+    emit(new FormData(event.target).get("question"));
+    event.target.querySelector("input").select();
+}"""
+
 
 class Page:
     """One visitor's conversation and what the page shows of it."""
@@ -19,27 +26,22 @@ class Page:
     def __init__(self):
         self.bot, self.task = my_bot.new_bot(), None
         self.talk = ui.column().classes("w-full")
-        with ui.row().classes("w-full items-center no-wrap"):
-            self.box = ui.input("질문").classes("grow").props("autofocus")
-            self.box.on("keydown", self.typed, args=["key", "isComposing"])
-            self.send = ui.button("보내기", on_click=self.answer)
+        # A form: the browser knows the Enter that ends a Hangul syllable from the one that sends.
+        with ui.element("form").classes("w-full row items-center no-wrap gap-4") as form:
+            self.box = ui.input("질문").classes("grow").props("name=question autofocus autocomplete=off")
+            self.send = ui.button("보내기").props("type=submit")
             self.halt = ui.button("멈춤", on_click=self.stop).props("outline")
             self.halt.disable()
+        form.on("submit.prevent", lambda event: self.answer(event.args.strip()), js_handler=SUBMIT)
         self.state = ui.label("준비됐습니다.")
         ui.label("Weather data by Open-Meteo.com (CC BY 4.0) · 자료: 기상청, 기후평년값(1991-2020)").classes(
             "text-caption"
         )
 
-    async def typed(self, event):
-        # The Enter that ends a Hangul syllable is not the one that sends.
-        if event.args.get("key") == "Enter" and not event.args.get("isComposing"):
-            await self.answer()
-
-    async def answer(self):
-        text = self.box.value.strip()
+    async def answer(self, text):
         if not text or self.task:
             return
-        self.box.value, self.task = "", asyncio.current_task()
+        self.task = asyncio.current_task()
         self.busy(True)
         with self.talk:
             ui.chat_message(text, name="나", sent=True).classes("self-end")
@@ -47,11 +49,12 @@ class Page:
         try:
             await self.show(text, shown)
             self.state.text = my_bot.bill(self.bot)
+            if self.box.value.strip() == text:
+                self.box.value = ""
         except asyncio.CancelledError:
             self.state.text = "멈췄습니다. 이 문답은 기억하지 않고, 멈춘 답의 요금은 여기에 없습니다."
         except EXPLAINED as error:
             self.state.text = my_bot.explain(error)
-            self.box.value = text
         finally:
             self.task = None
             self.busy(False)

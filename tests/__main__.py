@@ -34,7 +34,7 @@ def checks(folder, isolated):
     offline = blocked({**isolated, "CHATKIT_USAGE_LOG": str(usage)}, attempts)
     books = sorted(map(str, [*lessons.glob("notebooks/*.ipynb"), *lessons.glob("solutions/*.ipynb")]))
     strict = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
-    nbval = ["pytest", *strict, "-q", "-p", "no:cacheprovider", f"-c{lessons / 'pytest.ini'}", *books]
+    nbval = ["pytest", *strict, "-q", "-p", "no:cacheprovider", "-p", "kernels", f"-c{lessons / 'pytest.ini'}", *books]
     offline["PYTHONPATH"] += os.pathsep + str(PROJECT / "tests")
 
     yield "ruff", lambda: run(["ruff", "check", *SOURCES], isolated)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -142,14 +144,15 @@ def chromium(playwright: Playwright) -> Iterator[Any]:
 def _server(folder: Path, environment: dict[str, str]) -> Iterator[Callable[[], str]]:
     """Start JupyterLab; what it gives waits until it answers and returns its origin."""
     port, log = free_port(), folder / "lab.log"
-    with log.open("wb") as output:
-        environment = _environment(folder, environment)
-        server = subprocess.Popen(_command(folder, port), env=environment, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        yield lambda: _answering(f"http://127.0.0.1:{port}", server, log)
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
+    with tempfile.TemporaryDirectory(prefix="lab-") as sockets:  # whose path must be short; pytest's are not
+        environment = {**_environment(folder, environment), "JUPYTER_RUNTIME_DIR": sockets}
+        with log.open("wb") as output:
+            server = subprocess.Popen(_command(folder, port), env=environment, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield lambda: _answering(f"http://127.0.0.1:{port}", server, log)
+        finally:
+            server.terminate()
+            server.wait(PATIENCE)
 
 
 def _command(folder: Path, port: int) -> list[str]:
@@ -163,6 +166,7 @@ def _command(folder: Path, port: int) -> list[str]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *("--IdentityProvider.token=", f"--ServerApp.root_dir={root}"),
+        *([] if sys.platform == "win32" else ["--KernelManager.transport=ipc"]),
         *("--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
         *_QUIET,
         *_BARE,
@@ -173,9 +177,7 @@ def _environment(folder: Path, environment: dict[str, str]) -> dict[str, str]:
     settings = folder / "config" / "labconfig" / "default_setting_overrides.json"
     settings.parent.mkdir(parents=True)
     settings.write_text(json.dumps(_SETTINGS), encoding="utf-8")
-    own = {
-        name: str(folder / name.lower()) for name in ("HOME", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR")
-    }
+    own = {name: str(folder / name.lower()) for name in ("HOME", "JUPYTER_DATA_DIR", "IPYTHONDIR")}
     own |= {"JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces")}
     own |= {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "JUPYTER_PLATFORM_DIRS": "1", "PYTHONUTF8": "1"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("CHATKIT_", "OPENAI_"))}
@@ -183,9 +185,12 @@ def _environment(folder: Path, environment: dict[str, str]) -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port below those that the system gives to whoever asks for any: it is still free when a server is up."""
+    while True:
+        port = random.SystemRandom().randrange(12_000, 30_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
 
 
 def _answering(origin: str, server: subprocess.Popen[bytes], log: Path) -> str:

@@ -17,6 +17,8 @@ import chatkit
 from chatkit import authored, recordings
 from chatkit.recordings import Folder, Json, Record, Request
 
+pytest_plugins = ["kernels"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def one_ssl_context() -> Iterator[None]:

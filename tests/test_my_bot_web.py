@@ -146,18 +146,85 @@ def test_an_error_is_told_with_what_to_do_and_gives_the_question_back(page, open
     openai.answer = Reply(status=404)
     ask(page, "안녕?")
     sees(page, "OPENAI_MODEL을 확인하세요")
-    assert page.get_by_label("질문").input_value() == "안녕?"
-    assert page.get_by_role("button", name="보내기").is_enabled()
+    playwright.expect(page.get_by_label("질문")).to_have_value("안녕?")
+    playwright.expect(page.get_by_role("button", name="보내기")).to_be_enabled()
+
+
+class Line:
+    """The page's line to its server, on which the first message with a text in it waits until `let_go()`."""
+
+    def __init__(self, page, origin, *, hold):
+        self.held, self._hold = [], hold
+        page.route_web_socket(re.compile(".*"), self._connect)
+        page.goto(origin)
+
+    def _connect(self, route):
+        self._server = route.connect_to_server()
+        route.on_message(self._pass)
+
+    def _pass(self, message):
+        if self._hold in message and not self.held:
+            self.held.append(message)
+        else:
+            self._server.send(message)
+
+    def let_go(self):
+        for message in self.held:
+            self._server.send(message)
+
+
+def test_a_question_given_back_can_be_sent_again_on_a_slow_line(page, origin, openai):
+    emptied = r'"args":["\"\""]'
+    line = Line(page, origin, hold=emptied)
+    openai.answer = Reply(status=404)
+    ask(page, "안녕?")
+    sees(page, "OPENAI_MODEL을 확인하세요")
+    line.let_go()
+    openai.answer = said("네.")
+    playwright.expect(page.get_by_label("질문")).to_have_value("안녕?")
+    page.get_by_label("질문").press("Enter")
+    sees(page, "네.")
+
+
+def test_enter_sends_what_is_in_the_box_even_if_the_server_has_not_heard_of_it(page, origin, openai):
+    openai.answer = said("네.")
+    line = Line(page, origin, hold=r'"args":["\"안녕?\""]')
+    page.get_by_label("질문").fill("안녕?")
+    page.get_by_label("질문").press("Enter")
+    sees(page, "네.")
+    assert line.held
+
+
+def test_what_is_typed_while_a_reply_comes_stays(page, openai):
+    gate = threading.Event()
+    openai.answer = Reply(events=said("첫 조각", " 둘째 조각").events, gate=gate, gate_before=2)
+    ask(page, "첫 질문")
+    sees(page, "첫 조각")
+    page.keyboard.type("둘째 질문")
+    gate.set()
+    sees(page, "둘째 조각")
+    sees(page, "요금을 알 수 없음")
+    playwright.expect(page.get_by_label("질문")).to_have_value("둘째 질문")
+    openai.answer = said("네.")
+    page.get_by_label("질문").press("Enter")
+    sees(page, "네.")
+    playwright.expect(page.get_by_label("질문")).to_have_value("")
 
 
 def test_the_enter_that_ends_a_syllable_sends_nothing(page, openai):
+    """As an input method acts: while it composes, Enter is its own key (229)."""
     openai.answer = said("네.")
-    page.get_by_label("질문").fill("안녀")
-    page.get_by_label("질문").dispatch_event("keydown", {"key": "Enter", "isComposing": True, "bubbles": True})
-    page.get_by_label("질문").fill("안녕")
-    page.get_by_label("질문").press("Enter")
+    page.get_by_label("질문").focus()
+    keyboard = page.context.new_cdp_session(page)
+    for syllable in ("ㅎ", "하", "한"):
+        keyboard.send("Input.imeSetComposition", {"text": syllable, "selectionStart": 1, "selectionEnd": 1})
+    keyboard.send("Input.dispatchKeyEvent", {"type": "rawKeyDown", "windowsVirtualKeyCode": 229, "key": "Process"})
+    keyboard.send("Input.dispatchKeyEvent", {"type": "keyUp", "windowsVirtualKeyCode": 13, "key": "Enter"})
+    page.keyboard.insert_text("한")
+    page.keyboard.insert_text("글")
+    page.keyboard.press("Enter")
     sees(page, "네.")
-    assert [request.body["messages"][-1]["content"] for request in openai.requests] == ["안녕"]
+    assert [request.body["messages"][-1]["content"] for request in openai.requests] == ["한글"]
 
 
 def test_two_visitors_do_not_share_a_conversation(page, chromium, origin, openai):

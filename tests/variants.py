@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import kernels  # noqa: F401  # kernels of their own kind while nbval runs beside
+
 from chatkit import notebooks
 
 

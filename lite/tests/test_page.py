@@ -143,7 +143,7 @@ def page(visitor, served, tmp_path) -> Iterator[Page]:
 def test_a_first_visit_is_at_most_35_mb_and_runs_a_lesson_to_its_end(page, served):
     book = notebooks.read(PROJECT / "notebooks" / "01_setup.ipynb")
     page.open("01_setup.ipynb")
-    assert page.page.get_by_role("menuitem", name="파일").is_visible()
+    page.page.get_by_role("menuitem", name="파일").wait_for()
     for index, cell in enumerate(book.cells):
         if cell.cell_type == "code":
             outputs = page.run_cell(index)
