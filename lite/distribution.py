@@ -151,11 +151,11 @@ def pack(folder: Path, archive: Path) -> None:
     readable = bool(metadata) and normal(Parser().parsestr(metadata.read_text(encoding="utf-8"))["Name"]) in READABLE
     archive.parent.mkdir(parents=True, exist_ok=True)
     unfinished = archive.with_suffix(".new")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+    with zipfile.ZipFile(unfinished, "w") as packed:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             name = packed_name(path.relative_to(folder), readable, path.with_suffix(".pyc").exists())
             if name:
-                packed.writestr(zipfile.ZipInfo(name, OLDEST), path.read_bytes(), zipfile.ZIP_DEFLATED)
+                packed.writestr(zipfile.ZipInfo(name, OLDEST), path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=9)
     unfinished.replace(archive)
 
 
