@@ -119,10 +119,10 @@ def _use_model(options: argparse.Namespace) -> int:
         return 1
     for change in changes.values():
         _print_changes(change)
-    for path in notebooks.lessons(project):
-        prose = (cell for cell in notebooks.read(path).cells if cell.cell_type == "markdown")
-        named = [cell.source for cell in prose if before in cell.source]
-        print(f"\n{path.stem}: {len(named)} passages name {before}; read them again", *named, sep="\n---\n")
+    passages = list(studio.passages_on(project, models.find(before)))
+    print(f"\n{len(passages)} passages name {before} or its prices; read them again")
+    for place, text in passages:
+        print("", "---", place, text, sep="\n")
     return 0
 
 

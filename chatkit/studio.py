@@ -187,6 +187,29 @@ def use_model(project: Path, model: str, report: Report) -> dict[str, Changes]:
     return changes
 
 
+def passages_on(project: Path, model: models.Model) -> Iterator[tuple[str, str]]:
+    """Yield where lessons, solutions and exercises name a model or its prices: the place, then the whole text there."""
+    words = "|".join(re.escape(str(word)) for word in (model.id, model.input, model.cached_input, model.output))
+    named = re.compile(rf"(?<![\w.])(?:{words})(?!\w|\.\d)", re.ASCII)  # a Korean particle follows at once
+    for lesson in notebooks.lessons(project):
+        for path in _books(project, lesson):
+            for index, cell in enumerate(notebooks.read(path).cells):
+                if named.search(cell.source):
+                    yield f"{path.stem} [{index}]", cell.source
+        for path in sorted((project / "notebooks" / "recordings" / lesson.stem / "exercises").glob("*.json")):
+            for text in _texts(json.loads(path.read_text(encoding="utf-8"))):
+                if named.search(text):
+                    yield path.name, text
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
+
+
 def _rename(home: Path, staged: Path, model: str) -> None:
     folder = load_folder(home)
     _copy_exercises(home, staged)

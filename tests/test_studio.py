@@ -87,6 +87,24 @@ def test_the_series_moves_to_another_model_and_back_without_a_trace(recorded, ca
     assert cells[1].outputs[0].data["text/plain"] == "'안녕하세요.'"
 
 
+def test_after_a_move_every_passage_on_the_old_model_and_its_prices_is_listed(recorded, capsys):
+    path = recorded / "notebooks" / "01_small.ipynb"
+    notebook = notebooks.read(path)
+    texts = ["gpt-6-luna는 작은 모델입니다.", "입력은 0.10달러입니다.", "이전 가격은 10.105달러입니다."]
+    notebook.cells += [nbformat.v4.new_markdown_cell(text) for text in texts]
+    notebook.cells.append(nbformat.v4.new_code_cell("price = 1_000 * 0.50", execution_count=3))
+    nbformat.write(notebook, path)
+    exercises = recorded / "notebooks" / "recordings" / "01_small" / "exercises"
+    exercises.mkdir()
+    (exercises / "01-bill.json").write_text(json.dumps({"hints": ["출력은 0.50달러"]}), encoding="utf-8")
+    assert main(["models", "use", "gpt-5.4-mini"]) == 0
+    said = capsys.readouterr().out
+    listed = said[said.index("read them again") :]
+    assert [text in listed for text in texts] == [True, True, False]
+    assert "01_small [" in listed and "price = 1_000 * 0.50" in listed
+    assert "01-bill.json\n출력은 0.50달러" in listed
+
+
 def test_a_recording_of_a_real_model_is_not_renamed(recorded, capsys):
     folder = recorded / "notebooks" / "recordings" / "01_small"
     record = json.loads(next(folder.glob("*.json")).read_text("utf-8"))
