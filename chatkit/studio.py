@@ -109,7 +109,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _staging(old: Folder, lesson: str, only_missing: bool) -> Iterator[Path]:
     root = Path(tempfile.mkdtemp(prefix="chatkit-record-"))
     (root / lesson).mkdir()
-    _copy_exercises(old.path, root / lesson)
+    _copy_exercises(old.path.parent, root)
     model = os.environ.get("OPENAI_MODEL")
     for kept in old.records.values():
         if only_missing or kept.get("constructed"):
@@ -121,9 +121,10 @@ def _staging(old: Folder, lesson: str, only_missing: bool) -> Iterator[Path]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _copy_exercises(lesson: Path, staged: Path) -> None:
-    if (lesson / "exercises").is_dir():
-        shutil.copytree(lesson / "exercises", staged / "exercises")
+def _copy_exercises(root: Path, staged: Path) -> None:
+    """Copy the exercises of every lesson: a lesson may show the progress in all of them."""
+    for exercises in root.glob("*/exercises"):
+        shutil.copytree(exercises, staged / exercises.parent.name / "exercises")
 
 
 def _save(old: Folder, new: Folder, done: dict[Path, Any]) -> Changes:
@@ -171,6 +172,7 @@ def use_model(project: Path, model: str, report: Report) -> dict[str, Changes]:
     root = project / "notebooks" / "recordings"
     with tempfile.TemporaryDirectory(prefix="chatkit-model-") as name, ExitStack() as locks:
         staged = Path(name)
+        _copy_exercises(root, staged)
         done: dict[str, dict[Path, Any]] = {}
         for lesson in notebooks.lessons(project):
             locks.enter_context(_alone(root / lesson.stem))
@@ -212,7 +214,6 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _rename(home: Path, staged: Path, model: str) -> None:
     folder = load_folder(home)
-    _copy_exercises(home, staged)
     course = folder.model()
     for key, record in folder.records.items():
         body = record["request"].get("json")

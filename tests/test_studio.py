@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 
 import nbformat
 import pytest
+from isolation import PROJECT
 from learner import chat
 from openai_server import Reply
 
@@ -85,6 +87,19 @@ def test_the_series_moves_to_another_model_and_back_without_a_trace(recorded, ca
     assert files(recorded) == before
     cells = notebooks.read(recorded / "notebooks" / "01_small.ipynb").cells
     assert cells[1].outputs[0].data["text/plain"] == "'안녕하세요.'"
+
+
+@pytest.mark.parametrize("command", [["models", "use", "gpt-5.4-mini"], ["record", "01", "--yes"]])
+def test_progress_on_all_lessons_is_the_same_after_a_run_that_makes_recordings(recorded, live, command):
+    for lesson in ("01_small", "02_other"):
+        exercises = recorded / "notebooks" / "recordings" / lesson / "exercises"
+        shutil.copytree(PROJECT / "notebooks" / "recordings" / "01_setup" / "exercises", exercises)
+    path = recorded / "notebooks" / "01_small.ipynb"
+    notebook = notebooks.read(path)
+    notebook.cells.append(nbformat.v4.new_code_cell("chatkit.progress()", execution_count=3))
+    nbformat.write(notebook, path)
+    assert main(command) == 0
+    assert "02_other" in notebooks.read(path).cells[-1].outputs[0].data["text/plain"]
 
 
 def test_after_a_move_every_passage_on_the_old_model_and_its_prices_is_listed(recorded, capsys):
