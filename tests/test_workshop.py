@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +13,7 @@ import sys
 from decimal import Decimal
 
 import course
+import gate
 import guide
 import live
 import pytest
@@ -24,7 +26,7 @@ from ledger import Ledger, Limits, Spent, TooMany
 from playwright.sync_api import sync_playwright
 from room import Room
 
-from chatkit import notebooks
+from chatkit import models, notebooks
 from chatkit.errors import ChatkitError
 
 WORKSHOP = PROJECT / "workshop"
@@ -262,6 +264,64 @@ def test_a_seat_that_asks_too_often_hears_when_it_may_again(book, clock):
     pays(book, "seat-02", limits=slow)
     clock[0] += 25
     pays(book, "seat-01", limits=slow)
+
+
+def test_a_clock_that_is_set_back_keeps_nobody_waiting(book, clock):
+    slow = Limits(Decimal(1), Decimal(1), per_minute=1)
+    pays(book, "seat-01", limits=slow)
+    clock[0] -= 3_600
+    pays(book, "seat-01", limits=slow)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"count": 0}, "자리의 수"),
+        ({"budget": Decimal("NaN")}, "자리 예산"),
+        ({"budget": Decimal(-1)}, "자리 예산"),
+        ({"room_budget": Decimal("Infinity")}, "방 예산"),
+        ({"longest": 0}, "답 하나의 길이"),
+        ({"per_minute": 0}, "횟수"),
+    ],
+)
+def test_a_room_that_nobody_could_use_is_not_made(tmp_path, wrong, named):
+    with pytest.raises(ChatkitError, match=named):
+        seats.prepare(**{"count": 3, "budget": Decimal("0.50"), "folder": tmp_path / "room"} | wrong)
+    assert not (tmp_path / "room").exists()
+
+
+def answered(tmp_path, proxy):
+    """Ask a gate in front of `proxy` for a completion; return its status, the error's code and what was spent."""
+    folder, rules, cards = made(tmp_path)
+    book, sent = Ledger(folder / "spending.db"), []
+    key = re.search(r"sk-seat01-[\w-]+", cards)[0]
+    body = json.dumps({"model": models.default(), "messages": []}).encode()
+
+    async def receive():
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions"}
+    scope["headers"] = [(b"authorization", f"Bearer {key}".encode())]
+    asyncio.run(gate.Gate(proxy, Room(rules), book, secrets=[])(scope, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])["error"]["code"], book.spent()
+
+
+def test_a_failure_of_the_proxy_is_told_and_the_call_stays_at_its_highest_price(tmp_path):
+    async def failing(scope, receive, send):
+        raise OSError("nobody there")
+
+    status, code, spent = answered(tmp_path, failing)
+    assert (status, code) == (502, "gateway_failed")
+    assert spent > 0
+
+
+def test_a_body_that_does_not_come_keeps_nobody_waiting(tmp_path, monkeypatch):
+    monkeypatch.setattr(gate, "_SLOWEST", 0.0)
+    status, _code, spent = answered(tmp_path, None)
+    assert (status, spent) == (408, 0)
 
 
 def test_the_spending_of_a_room_is_told_seat_by_seat(tmp_path):

@@ -55,8 +55,14 @@ def prepare(
     """Make the seats, write the rules and the cards, and return the two files.
 
     Raises:
-        ChatkitError: there are seats already, whose cards may be in use.
+        ChatkitError: a number is not positive, or there are seats already, whose cards may be in use.
     """
+    whole = room_budget if room_budget is not None else budget * count
+    numbers = {"자리의 수": count, "자리 예산": budget, "방 예산": whole}
+    numbers |= {"답 하나의 길이": longest, "1분에 물을 수 있는 횟수": per_minute}
+    for name, number in numbers.items():
+        if not (Decimal(number).is_finite() and number > 0):
+            raise ChatkitError(f"{name}은(는) 0보다 커야 합니다. 들어온 것: {number}")
     rules_file, cards_file = folder / "room.json", folder / "cards.html"
     if rules_file.exists():
         raise ChatkitError(
@@ -65,7 +71,6 @@ def prepare(
             f"새로 만들려면 {folder.name} 폴더의 이름을 바꾸고 다시 실행하세요."
         )
     seats = [Seat(f"seat-{number:02}", _key(number)) for number in range(1, count + 1)]
-    whole = room_budget if room_budget is not None else budget * count
     rules = {
         "models": {models.default(): _prices(models.default())},
         "prices_checked": models.checked().isoformat(),

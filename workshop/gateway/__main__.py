@@ -33,7 +33,7 @@ def main(folder: str, host: str, port: str) -> None:
 
     room = Room.load(Path(folder) / "room.json")
     gate = Gate(app, room, Ledger(Path(folder) / "spending.db"), secrets=[key, os.environ["LITELLM_MASTER_KEY"]])
-    uvicorn.run(gate, host=host, port=int(port), log_level="warning", access_log=False)
+    uvicorn.run(gate, host=host, port=int(port), log_level="warning", access_log=False, timeout_graceful_shutdown=5)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,17 @@ on its pass-through route, byte for byte: its translated route renames parameter
 fills the `choices` of the usage chunk (seen with 1.106.2), and the lessons show all of these. The rest is decided here:
 the pass-through route loses the `Retry-After` of LiteLLM's own limits and does not know a stream's usage unless the
 learner asked for it. What a call costs is read from the reply, in the API's documented format.
+
+LiteLLM reads fields of a body as orders to itself (`custom_body` replaces the whole of it, `api_base` and others end in
+an error of its own), and passes `x-pass-` headers on. So it is shown the model and `stream` alone, and the body that
+was checked lies beside them, where its own callers put one that must not be touched.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from decimal import Decimal
 from typing import Any
@@ -24,7 +30,11 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 COMPLETIONS = "/v1/chat/completions"
 _INNER = "/openai" + COMPLETIONS  # LiteLLM's pass-through route
-_LARGEST = 1_000_000  # bytes of a request
+_RAW_BODY = "litellm_pass_through_raw_body"  # LITELLM_PASS_THROUGH_RAW_BODY_STATE_KEY in 1.106.2
+# Bytes of a request, and thus at most as many tokens: beyond 272K of them the prices are others.
+_LARGEST = 256_000
+_SLOWEST = 60.0  # seconds until a body is there
+_LOG = logging.getLogger("uvicorn.error")
 _DONT_RETRY = {"x-should-retry": "false"}  # the SDK listens: waiting cannot fill a budget
 
 
@@ -56,11 +66,14 @@ class Gate:
             await _refuse(send, 404, said, code="unknown_url")
 
     async def _completion(self, scope: Message, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
         seat = self._room.seat(_key(scope))
-        scope = {**scope, "path": _INNER, "raw_path": _INNER.encode(), "workshop_seat": seat}
-        if seat is None:  # LiteLLM asks `authenticate`, which refuses it
-            await self._app(_with_length(scope, body), _said(body, receive), send)
+        if seat is None:  # LiteLLM asks `authenticate`, which refuses it; nobody's body is worth reading
+            await self._app(_inner(scope, None, b"{}"), _said(b"{}", receive), send)
+            return
+        try:
+            body = await asyncio.wait_for(_body(receive), _SLOWEST)
+        except TimeoutError:
+            await _refuse(send, 408, f"요청이 {_SLOWEST:.0f}초 안에 다 오지 않았습니다. 다시 보내세요.")
             return
         request = _parsed(body)
         if request is None:
@@ -70,8 +83,10 @@ class Gate:
         price = self._room.models.get(str(request.get("model")))
         if price is None:
             await _refuse(send, 404, self._unknown(request), param="model", code="model_not_found")
-            return
-        await self._metered(scope, seat, price, request, receive, send)
+        elif objection := self._room.objection(request):
+            await _refuse(send, 400, objection.said, param=objection.param, code="refused_by_room")
+        else:
+            await self._metered(scope, seat, price, request, receive, send)
 
     def _unknown(self, request: dict[str, Any]) -> str:
         known = ", ".join(self._room.models)
@@ -92,13 +107,22 @@ class Gate:
             return
         options = request.get("stream_options")
         asked = isinstance(options, dict) and bool(options.get("include_usage"))
-        body = json.dumps(limited, ensure_ascii=False).encode()
+        shown = json.dumps({"model": limited["model"], "stream": bool(limited.get("stream"))}).encode()
+        inner = _inner(scope, seat, shown)
+        inner["state"] = {**scope.get("state", {}), _RAW_BODY: json.dumps(limited).encode()}
 
         def settle(usage: dict[str, Any] | None) -> None:
             self._ledger.settle(call, price.of(usage) if usage else Decimal(0))
 
         meter = Meter(self._clean(send), settle, usage_asked=asked)
-        await self._app(_with_length(scope, body), _said(body, receive), meter)
+        try:
+            await self._app(inner, _said(shown, receive), meter)
+        except Exception:
+            _LOG.exception("LiteLLM failed; the call stays at its highest price, for it may have gone out")
+            if meter.started:
+                raise
+            said = "게이트웨이에 문제가 생겨 요청을 보내지 못했거나 답을 받지 못했습니다. 강사에게 알려 주세요."
+            await _refuse(send, 502, said, type_="server_error", code="gateway_failed", headers=_DONT_RETRY)
 
     def _clean(self, send: Send) -> Send:
         """Return `send` with an error about the room's own key told as what it is, and that key in none."""
@@ -133,6 +157,7 @@ class Meter:
     def __init__(self, send: Send, settle: Callable[[dict[str, Any] | None], None], *, usage_asked: bool) -> None:
         self._send, self._settle, self._usage_asked = send, settle, usage_asked
         self._streamed, self._refused, self._pending = False, False, b""
+        self.started = False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -144,9 +169,10 @@ class Meter:
         await self._send(message)
 
     def _started(self, message: Message) -> Message:
+        self.started = True
         self._refused = message["status"] >= 400
         self._streamed = _header(message, b"content-type").startswith(b"text/event-stream")
-        if self._refused:
+        if 400 <= message["status"] < 500:  # with 5xx it may have been generated, and billed, and then lost
             self._settle(None)
         return {**message, "headers": [pair for pair in message["headers"] if not pair[0].startswith(b"x-litellm")]}
 
@@ -154,9 +180,8 @@ class Meter:
         self._pending += data
         if self._streamed:
             return b"".join(self._events(last))
-        usage = (_parsed(self._pending) or {}).get("usage") if last else None
-        if _tells(usage):
-            self._settle(usage)
+        if last:
+            self._count((_parsed(self._pending, len(self._pending)) or {}).get("usage"))
         return data
 
     def _events(self, last: bool) -> Iterator[bytes]:
@@ -169,11 +194,18 @@ class Meter:
             yield self._pending
 
     def _passes(self, event: bytes) -> bool:
-        chunk = _parsed(event.removeprefix(b"data:").strip()) if b'"usage"' in event else None
-        if not chunk or not _tells(chunk.get("usage")):
-            return True
-        self._settle(chunk["usage"])
-        return self._usage_asked or bool(chunk.get("choices"))
+        chunk = _parsed(event.removeprefix(b"data:").strip(), len(event)) if b'"usage"' in event else None
+        return not chunk or not self._count(chunk.get("usage")) or self._usage_asked or bool(chunk.get("choices"))
+
+    def _count(self, usage: Any) -> bool:
+        """Settle the call if a usage tells its price, and say so; without one it stays at its highest price."""
+        if not isinstance(usage, dict):
+            return False
+        try:
+            self._settle(usage)
+        except ValueError:
+            return False
+        return True
 
 
 async def authenticate(request: Any, api_key: str) -> Any:  # noqa: ARG001 - LiteLLM passes it by name
@@ -191,18 +223,13 @@ async def authenticate(request: Any, api_key: str) -> Any:  # noqa: ARG001 - Lit
     return UserAPIKeyAuth(api_key=seat.name, user_id=seat.name)
 
 
-def _tells(usage: Any) -> bool:
-    """Say whether a usage holds what a price is made of; without it a call stays at its highest price."""
-    return isinstance(usage, dict) and {"prompt_tokens", "completion_tokens"} <= usage.keys()
-
-
 async def _body(receive: Receive) -> bytes:
-    parts, more = [], True
+    body, more = bytearray(), True
     while more:
         message = await receive()
-        parts.append(message.get("body", b""))
-        more = message.get("more_body", False) and sum(map(len, parts)) <= _LARGEST
-    return b"".join(parts)
+        body += message.get("body", b"")
+        more = message.get("more_body", False) and len(body) <= _LARGEST
+    return bytes(body)
 
 
 def _said(body: bytes, receive: Receive) -> Receive:
@@ -215,17 +242,20 @@ def _said(body: bytes, receive: Receive) -> Receive:
     return received
 
 
-def _with_length(scope: Message, body: bytes) -> Message:
-    kept = [(name, value) for name, value in scope["headers"] if name != b"content-length"]
-    return {**scope, "headers": [*kept, (b"content-length", str(len(body)).encode())]}
+def _inner(scope: Message, seat: Seat | None, shown: bytes) -> Message:
+    """Return the request as LiteLLM sees it: of the learner's headers it holds the key alone."""
+    headers = [pair for pair in scope["headers"] if bytes(pair[0]).lower() in (b"authorization", b"host")]
+    headers += [(b"content-type", b"application/json"), (b"content-length", str(len(shown)).encode())]
+    place = {"path": _INNER, "raw_path": _INNER.encode(), "query_string": b""}
+    return {**scope, **place, "headers": headers, "workshop_seat": seat}
 
 
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    if len(body) > _LARGEST:
+def _parsed(body: bytes, most: int = _LARGEST) -> dict[str, Any] | None:
+    if len(body) > most:
         return None
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict) else None
 

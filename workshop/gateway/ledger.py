@@ -101,9 +101,11 @@ class Ledger:
             return _sum(connection, seat)
 
     def _check_pace(self, connection: sqlite3.Connection, seat: str, per_minute: int) -> None:
-        latest = "select at from call where seat = ? order by at desc limit 1 offset ?"
-        found = connection.execute(latest, (seat, per_minute - 1)).fetchone()
-        left = found[0] + 60 - self._clock() if found else 0
+        now = self._clock()
+        # What lies ahead was written down before the clock was set back.
+        latest = "select at from call where seat = ? and at <= ? order by at desc limit 1 offset ?"
+        found = connection.execute(latest, (seat, now, per_minute - 1)).fetchone()
+        left = found[0] + 60 - now if found else 0
         if left > 0:
             raise TooMany(per_minute, max(math.ceil(left), 1))
 

@@ -98,13 +98,129 @@ def test_no_answer_is_longer_than_the_room_allows(gateway, asked, sent):
     assert gateway.upstream.requests[-1].body["max_completion_tokens"] == sent
 
 
-@pytest.mark.parametrize("body", [{"n": "many"}, {"max_completion_tokens": "long"}, {"stream_options": "usage"}])
+@pytest.mark.parametrize(
+    "body",
+    [{"stream_options": "usage"}, {"temperatur": 1}, {"temperature": "hot"}, {"messages": "안녕"}, {"messages": [1]}],
+)
 def test_nonsense_is_for_the_api_to_refuse(gateway, body):
     gateway.upstream.answer = Reply(status=400, message="Invalid type")
     with pytest.raises(openai.BadRequestError, match="Invalid type"):
         ask(gateway.client(), stream=True, extra_body=body)
     sent = gateway.upstream.requests[-1].body
     assert {name: sent[name] for name in body} == body
+
+
+IMAGE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "http://a/"}}]}]
+UNBOUNDED = [
+    *({"n": each} for each in (40_000_000, 9, 0, -1, "128", 3.0, True, 10**30)),
+    *({name: each} for name in ("max_tokens", "max_completion_tokens") for each in (1e6, "5000", True, 0, -5)),
+    *({name: "on"} for name in ("service_tier", "web_search_options", "audio", "modalities", "prediction")),
+    {"messages": IMAGE},
+]
+
+
+@pytest.mark.parametrize("body", UNBOUNDED, ids=lambda body: json.dumps(body)[:40])
+def test_what_would_make_a_reply_cost_more_than_its_limit_is_refused_here(gateway, body):
+    before = gateway.ledger.spent()
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(gateway.client(7), extra_body=body)
+    assert caught.value.param == next(iter(body))
+    assert gateway.upstream.requests == []
+    assert gateway.ledger.spent() == before
+
+
+def test_both_names_of_the_limit_are_kept_within_the_room(gateway):
+    ask(gateway.client(), extra_body={"max_tokens": 10, "max_completion_tokens": 100_000})
+    sent = gateway.upstream.requests[-1].body
+    assert (sent["max_tokens"], sent["max_completion_tokens"]) == (10, 1000)
+
+
+OTHER = {"model": "gpt-6.2-sol", "messages": [{"role": "user", "content": "안녕"}], "max_completion_tokens": 100_000}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"custom_body": OTHER},
+        {"query_params": {"a": "b"}},
+        {"metadata": {"lesson": "3"}},
+        {"metadata": "text"},
+        *({name: "x"} for name in ("api_base", "base_url", "langfuse_host", "user_config", "model_list")),
+    ],
+    ids=lambda body: next(iter(body)),
+)
+def test_no_field_is_an_order_to_the_proxy(gateway, body):
+    ask(gateway.client(8), extra_body=body)
+    request = gateway.upstream.requests[-1]
+    assert request.body == {
+        "model": LUNA,
+        "messages": [{"role": "user", "content": "안녕"}],
+        "max_completion_tokens": 1000,
+        **body,
+    }
+    assert request.path.endswith("/v1/chat/completions")
+
+
+def test_no_header_of_a_learner_reaches_the_provider(gateway):
+    ask(
+        gateway.client(),
+        extra_headers={"x-pass-openai-project": "other", "openai-organization": "other", "cookie": "a=b"},
+    )
+    assert "other" not in json.dumps(gateway.upstream.requests[-1].headers)
+    assert "cookie" not in gateway.upstream.requests[-1].headers
+
+
+def test_a_form_is_read_as_the_json_that_was_checked(gateway):
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    ask(gateway.client(), extra_headers=form, extra_body={"z": "&model=gpt-6.2-sol&"})
+    assert gateway.upstream.requests[-1].body["model"] == LUNA
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["[" * 100_000, '{"model": "gpt-6-luna", "messages": ' + "[" * 5_000, "x", "[]", '{"n": ' + "9" * 5_000 + "}"],
+    ids=lambda raw: raw[:12],
+)
+def test_a_body_that_cannot_be_read_is_the_learners_error(gateway, raw):
+    with pytest.raises(openai.BadRequestError, match="JSON 객체여야"):
+        gateway.client().post("/chat/completions", cast_to=object, content=raw.encode())
+
+
+@pytest.mark.parametrize(
+    ("key", "refusal", "said"),
+    [(None, openai.BadRequestError, "256,000바이트 이하"), ("sk-wrong", openai.AuthenticationError, "자리 키가 맞지")],
+    ids=["a seat", "nobody"],
+)
+def test_a_huge_body_is_refused(gateway, key, refusal, said):
+    client = gateway.client() if key is None else gateway.client().with_options(api_key=key)
+    with pytest.raises(refusal, match=said):
+        ask(client, "가" * 1_000_000)
+    assert gateway.upstream.requests == []
+
+
+def test_half_a_character_is_for_the_api_to_refuse(gateway):
+    gateway.upstream.answer = Reply(status=400, message="Invalid body")
+    raw = json.dumps({"model": LUNA, "messages": [{"role": "user", "content": "\ud800"}]}).encode()
+    with pytest.raises(openai.BadRequestError, match="Invalid body"):
+        gateway.client().post("/chat/completions", cast_to=object, content=raw)
+
+
+def test_a_call_whose_reply_is_lost_stays_at_its_highest_price(gateway):
+    gateway.upstream.answer = Reply(status=500, message="late")
+    with pytest.raises(openai.InternalServerError):
+        ask(gateway.client(9))
+    assert gateway.ledger.spent("seat-10") > CALL * 10
+
+
+@pytest.mark.parametrize(
+    "usage", [{"prompt_tokens": None, "completion_tokens": 1}, {"prompt_tokens_details": []}, "much"]
+)
+def test_a_reply_with_an_odd_usage_still_arrives(gateway, usage):
+    said = {"id": "x", "object": "chat.completion", "created": 1, "model": LUNA, "choices": []}
+    whole = usage if isinstance(usage, str) else {"prompt_tokens": 1, "completion_tokens": 1, **usage}
+    body = json.dumps({**said, "usage": whole}).encode()
+    gateway.upstream.answer = Reply(status=200, body=body)
+    assert gateway.client().post("/chat/completions", body={"model": LUNA}, cast_to=object)["id"] == "x"
 
 
 @pytest.mark.parametrize(
