@@ -89,6 +89,8 @@ def make_venv(uv):
     failed = "가상 환경을 만들지 못했습니다."
     if uv:
         check([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], failed)
+        # uv brings no pip, and lesson 6 asks for it; where Python comes without ensurepip, everything else still works.
+        subprocess.run([PYTHON, "-m", "ensurepip", "--default-pip"], capture_output=True)
         return
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     check(

@@ -9,6 +9,7 @@ Weather data by Open-Meteo.com (https://open-meteo.com), CC BY 4.0, free for non
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -285,15 +286,26 @@ ADVICE = {
     "InternalServerError": "서버에 문제가 있습니다. 잠시 뒤에 다시 물어보세요.",
     "APITimeoutError": "제시간에 답이 오지 않았습니다. 다시 물어보세요.",
     "APIConnectionError": "서버에 닿지 못했습니다. 인터넷 연결을 확인하세요.",
+    "server_error": "서버에 문제가 있습니다. 잠시 뒤에 다시 물어보세요.",
     "APIError": "서버가 요청을 거절했습니다. 괄호 안의 글을 읽고 고치세요.",
     "OpenAIError": "키가 없습니다. .env에 OPENAI_API_KEY를 적으세요.",
-    "UnicodeEncodeError": "보낼 수 없는 글자가 있습니다. .env의 OPENAI_API_KEY가 진짜 키인지 확인하세요.",
+    "UnicodeEncodeError": "보낼 수 없는 글자가 있습니다. 질문을 다시 적고, .env의 키가 진짜 키인지 확인하세요.",
+    "UnicodeDecodeError": "읽을 수 없는 글자가 있습니다. .env는 UTF-8로 저장하고, 질문은 다시 적으세요.",
+    "OSError": "파일을 읽거나 쓰지 못했습니다. 괄호 안의 글을 보고 이름과 폴더를 확인하세요.",
     "RequestException": "토큰 사전을 내려받지 못했습니다. 처음 한 번은 인터넷이 있어야 합니다.",
+}
+
+
+CUT = {
+    "length": "\n[길이 제한에 걸려 여기서 끊겼습니다]",
+    "content_filter": "\n[안전 필터에 걸려 여기서 끊겼습니다]",
 }
 
 
 def explain(error):
     """Return what a failed turn means and what to do, in Korean."""
+    if not isinstance(error, (BotError, openai.OpenAIError, OSError, UnicodeError)):
+        return f"서버나 프로그램에서 예상하지 못한 것이 왔습니다. 다시 물어보세요. ({type(error).__name__}: {error})"
     names = [getattr(error, "type", None), *(kind.__name__ for kind in type(error).__mro__)]
     found = next((ADVICE[name] for name in names if name in ADVICE), "")
     return f"{found} ({error})" if found else str(error)
@@ -303,7 +315,8 @@ def shown(item):
     """Return what the terminal shows of a chunk or of a tool's result."""
     if isinstance(item, dict):
         return f"[도구] {item['content'][:300]}\n"
-    return "".join(choice.delta.content or choice.delta.refusal or "" for choice in item.choices)
+    texts = [choice.delta.content or choice.delta.refusal or "" for choice in item.choices]
+    return "".join([*texts, *(CUT.get(choice.finish_reason, "") for choice in item.choices)])
 
 
 def bill(bot):
@@ -334,8 +347,8 @@ def main(path=None):
         bot = new_bot()
         if path and Path(path).exists():
             load(bot, path)
-    except BotError as error:
-        print(error, file=sys.stderr)
+    except (BotError, OSError, UnicodeError) as error:
+        print(explain(error), file=sys.stderr)
         return 1
     print("무엇이든 물어보세요. 빈 줄을 넣으면 끝나고, Ctrl+C는 답을 멈춥니다.")
     print("Weather data by Open-Meteo.com (https://open-meteo.com, CC BY 4.0) · 자료: 기상청, 기후평년값(1991-2020)")
@@ -346,17 +359,22 @@ def main(path=None):
                 save(bot, path)
         except KeyboardInterrupt:
             print("\n(멈췄습니다. 이 문답은 기억하지 않고, 멈춘 답의 요금은 여기에 없습니다.)")
-        except (BotError, openai.OpenAIError, UnicodeEncodeError, OSError) as error:
+        except Exception as error:  # whatever a server sends: the conversation goes on
             print(f"\n{explain(error)}")
     return 0
 
 
 def read():
-    try:
-        return input("\n나> ").strip()
-    except (EOFError, KeyboardInterrupt):
-        return ""
+    while True:
+        try:
+            return input("\n나> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return ""
+        except UnicodeDecodeError as error:
+            print(explain(error))
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(ImportError):  # not on Windows, whose terminal can do this itself
+        import readline  # noqa: F401 - erases a syllable as one, and takes a pasted text as one question
     sys.exit(main(*sys.argv[1:2]))

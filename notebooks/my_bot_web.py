@@ -1,16 +1,14 @@
 """The bot of my_bot.py on a web page of this machine: `python my_bot_web.py`.
 
-It needs what my_bot.py needs and `pip install nicegui`. Everything that the page loads comes with that package.
+It needs what my_bot.py needs and `python -m pip install nicegui`, with which everything comes that the page loads.
+`PORT` in `.env` moves it from port 8080.
 """
 
 import asyncio
 import os
 
 import my_bot
-import openai
 from nicegui import ui
-
-EXPLAINED = (my_bot.BotError, openai.OpenAIError, UnicodeEncodeError, OSError)
 
 # The text goes along with the submission, so that it is what stands in the box. It stays there, selected, until it is
 # answered: the next question replaces it, and one that fails is still there.
@@ -25,6 +23,7 @@ class Page:
 
     def __init__(self):
         self.bot, self.task = my_bot.new_bot(), None
+        ui.context.client.on_disconnect(self.stop)  # a page that is closed asks no more
         self.talk = ui.column().classes("w-full")
         # A form: the browser knows the Enter that ends a Hangul syllable from the one that sends.
         with ui.element("form").classes("w-full row items-center no-wrap gap-4") as form:
@@ -53,7 +52,7 @@ class Page:
                 self.box.value = ""
         except asyncio.CancelledError:
             self.state.text = "멈췄습니다. 이 문답은 기억하지 않고, 멈춘 답의 요금은 여기에 없습니다."
-        except EXPLAINED as error:
+        except Exception as error:  # whatever a server sends: the page must not stay as if it were waiting
             self.state.text = my_bot.explain(error)
         finally:
             self.task = None
@@ -96,6 +95,12 @@ def page():
 
 
 if __name__ == "__main__":
+    try:
+        my_bot.load_dotenv()
+    except UnicodeError as error:
+        raise SystemExit(my_bot.explain(error)) from None
     port = int(os.environ.get("PORT", "8080"))
     # Only this machine: whoever reaches the page spends your credit.
-    ui.run(host="127.0.0.1", port=port, title="나의 챗봇", language="ko-KR", show=False, reload=False)
+    # A tool that waits for its service holds up the whole page; the browser must not give it up meanwhile.
+    patient = {"reconnect_timeout": 60.0}
+    ui.run(host="127.0.0.1", port=port, title="나의 챗봇", language="ko-KR", show=False, reload=False, **patient)

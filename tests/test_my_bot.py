@@ -503,6 +503,9 @@ def typing(monkeypatch, *lines):
         (Reply(status=404), "OPENAI_MODEL"),
         (Reply(status=400, message="이유"), "거절했습니다"),
         (Reply(events=[chunk({"content": "안"})]), "끊겼습니다"),
+        (Reply(events=[{**chunk({}), "choices": None}]), "예상하지 못한"),
+        (Reply(events=["{"]), "예상하지 못한"),
+        (Reply(events=[{"error": {"message": "busy", "type": "server_error"}}]), "잠시 뒤에"),
     ],
 )
 def test_an_error_is_told_in_korean_and_the_next_question_can_be_asked(live, monkeypatch, capsys, reply, advice):
@@ -534,10 +537,37 @@ def test_a_missing_model_and_a_corrupt_file_end_it_with_what_to_do(monkeypatch, 
     typing(monkeypatch)
     (tmp_path / "talk.json").write_text("{", encoding="utf-8")
     assert my_bot.main(str(tmp_path / "talk.json")) == 1
+    assert my_bot.main(str(tmp_path)) == 1
     monkeypatch.delenv("OPENAI_MODEL")
     assert my_bot.main() == 1
     told = capsys.readouterr().err
-    assert "파일은 그대로" in told and "OPENAI_MODEL=" in told
+    assert "파일은 그대로" in told and "OPENAI_MODEL=" in told and "이름과 폴더를 확인하세요" in told
+
+
+@pytest.mark.parametrize(("finish", "note"), [("length", "길이 제한"), ("content_filter", "필터"), ("stop", "")])
+def test_an_answer_that_was_cut_says_so(live, monkeypatch, capsys, finish, note):
+    live.answer = said("반쪽", finish=finish)
+    typing(monkeypatch, "하나")
+    assert my_bot.main() == 0
+    shown = capsys.readouterr().out
+    assert "반쪽" in shown and note in shown
+    assert ("끊겼습니다" in shown) == bool(note)
+
+
+def test_a_line_that_cannot_be_read_is_asked_for_again(live, monkeypatch, capsys):
+    live.answer = said("네.")
+    typing(monkeypatch)
+    typed = iter([UnicodeDecodeError("utf-8", b"\xec", 0, 1, "half"), "안녕", ""])
+
+    def line(_prompt):
+        if isinstance(given := next(typed), Exception):
+            raise given
+        return given
+
+    monkeypatch.setattr("builtins.input", line)
+    assert my_bot.main() == 0
+    shown = capsys.readouterr().out
+    assert "읽을 수 없는 글자" in shown and "네." in shown
 
 
 def test_stopping_an_answer_keeps_the_bot_running(live, monkeypatch, capsys):

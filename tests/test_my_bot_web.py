@@ -239,6 +239,34 @@ def test_two_visitors_do_not_share_a_conversation(page, chromium, origin, openai
     other.close()
 
 
+def test_a_page_that_is_closed_asks_no_more(page, chromium, origin, openai):
+    gate = threading.Event()
+    reply = once(called(("climate_sql", SQL)), said("영하 1.9도입니다."))
+    openai.answer = lambda body: Reply(events=reply(body).events, gate=gate, gate_before=1)
+    left = chromium.new_page()
+    left.goto(origin)
+    ask(left, "서울의 1월은?")
+    left.get_by_role("button", name="멈춤").and_(left.locator(":enabled")).wait_for()
+    while not openai.requests:
+        left.wait_for_timeout(10)
+    left.close()
+    openai.answer = said("네.")
+    ask(page, "다시")
+    sees(page, "네.")
+    gate.set()
+    ask(page, "또")
+    page.wait_for_function("document.body.innerText.split('네.').length === 3")
+    assert [request.body["messages"][-1]["content"] for request in openai.requests] == ["서울의 1월은?", "다시", "또"]
+
+
+@pytest.mark.parametrize("sent", ["{", {**chunk({}), "choices": None}], ids=["no JSON", "no choices"])
+def test_what_no_server_should_send_is_told(page, openai, sent):
+    openai.answer = Reply(events=[sent])
+    ask(page, "안녕?")
+    sees(page, "예상하지 못한")
+    playwright.expect(page.get_by_role("button", name="보내기")).to_be_enabled()
+
+
 def test_a_reply_that_breaks_off_is_told(page, openai):
     openai.answer = Reply(events=[chunk({"role": "assistant", "content": "반쪽"}), "[DONE]"])
     ask(page, "안녕?")
