@@ -75,7 +75,7 @@ class Gate:
         except TimeoutError:
             await _refuse(send, 408, f"요청이 {_SLOWEST:.0f}초 안에 다 오지 않았습니다. 다시 보내세요.")
             return
-        request = _parsed(body)
+        request = _parsed(body) if len(body) <= _LARGEST else None
         if request is None:
             said = f"본문은 {_LARGEST:,}바이트 이하의 JSON 객체여야 합니다. 들어온 것: {len(body):,}바이트."
             await _refuse(send, 400, said)
@@ -181,7 +181,7 @@ class Meter:
         if self._streamed:
             return b"".join(self._events(last))
         if last:
-            self._count((_parsed(self._pending, len(self._pending)) or {}).get("usage"))
+            self._count((_parsed(self._pending) or {}).get("usage"))
         return data
 
     def _events(self, last: bool) -> Iterator[bytes]:
@@ -194,7 +194,7 @@ class Meter:
             yield self._pending
 
     def _passes(self, event: bytes) -> bool:
-        chunk = _parsed(event.removeprefix(b"data:").strip(), len(event)) if b'"usage"' in event else None
+        chunk = _parsed(event.removeprefix(b"data:").strip()) if b'"usage"' in event else None
         return not chunk or not self._count(chunk.get("usage")) or self._usage_asked or bool(chunk.get("choices"))
 
     def _count(self, usage: Any) -> bool:
@@ -250,9 +250,7 @@ def _inner(scope: Message, seat: Seat | None, shown: bytes) -> Message:
     return {**scope, **place, "headers": headers, "workshop_seat": seat}
 
 
-def _parsed(body: bytes, most: int = _LARGEST) -> dict[str, Any] | None:
-    if len(body) > most:
-        return None
+def _parsed(body: bytes) -> dict[str, Any] | None:
     try:
         parsed = json.loads(body)
     except (ValueError, RecursionError):

@@ -40,10 +40,9 @@ class Price:
             ValueError: it does not hold the numbers that a price is made of.
         """
         details = usage.get("prompt_tokens_details") or {}
-        if not isinstance(details, Mapping):
-            raise ValueError(f"usage without numbers: {usage!r}")
-        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-        counts += [details.get(name) or 0 for name in ("cached_tokens", "cache_write_tokens")]
+        names = ("cached_tokens", "cache_write_tokens")
+        parts = [details.get(name) or 0 for name in names] if isinstance(details, Mapping) else [None]
+        counts = [usage.get("prompt_tokens"), usage.get("completion_tokens"), *parts]
         if not all(_whole(count) and count >= 0 for count in counts):
             raise ValueError(f"usage without numbers: {usage!r}")
         sent, answered, cached, written = counts

@@ -213,7 +213,7 @@ def test_a_call_whose_reply_is_lost_stays_at_its_highest_price(gateway):
 
 
 @pytest.mark.parametrize(
-    "usage", [{"prompt_tokens": None, "completion_tokens": 1}, {"prompt_tokens_details": []}, "much"]
+    "usage", [{"prompt_tokens": None, "completion_tokens": 1}, {"prompt_tokens_details": [1]}, "much"]
 )
 def test_a_reply_with_an_odd_usage_still_arrives(gateway, usage):
     said = {"id": "x", "object": "chat.completion", "created": 1, "model": LUNA, "choices": []}
